@@ -1,0 +1,220 @@
+//! One cache: its keeper, its instances, and how an instance is asked.
+//!
+//! Two locks: an instance's, held while its guest runs, and the vault's, held for one operation of the vault. The
+//! instance's is taken first; nobody waits for an instance while holding the vault.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    Acc, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, Guest, InitArgs, Key, Miss,
+    Value,
+    breaker::Breaker,
+    fingerprint::Fingerprints,
+    keeper::Keeper,
+    mailbox::Messages,
+    owner::{Line, OwnerSide},
+    sync::{Mutex, MutexGuard},
+};
+
+/// Everything that the owner, the readers and the owner thread of a cache share.
+pub(crate) struct Cache<V> {
+    pub(crate) keeper: Arc<Keeper<V>>,
+    pub(crate) fingerprints: Fingerprints,
+    pub(crate) guest: Arc<dyn Guest>,
+    pub(crate) init_args: InitArgs,
+    /// The first instance is the owner's: only its evictions count.
+    pub(crate) instances: Box<[Instance]>,
+    pub(crate) breaker: Mutex<Breaker>,
+    /// Keys lately looked up in other instances, to be echoed into the first. Bounded, lossy.
+    pub(crate) echoes: Mutex<Vec<Key>>,
+    /// Folds begun, so that each has tokens of its own.
+    pub(crate) folds: AtomicU64,
+    pub(crate) messages: Mutex<Messages<V>>,
+    /// Only the owner thread takes this lock.
+    pub(crate) owner_side: Mutex<OwnerSide>,
+    pub(crate) line: Arc<Line>,
+    /// Whether the owner thread has this cache in its queue.
+    pub(crate) is_queued: AtomicBool,
+    /// Set once, by the owner handle or by its end; the owner thread then closes the cache.
+    pub(crate) is_closing: AtomicBool,
+    pub(crate) is_ended: AtomicBool,
+}
+
+/// How many echoes wait at most.
+pub(crate) const ECHOES_MAX: usize = 256;
+
+/// A place for one running instance.
+pub(crate) struct Instance {
+    seat: Mutex<Seat>,
+    /// Mirrors "the seat is empty", for the owner thread to see without the lock.
+    is_down: AtomicBool,
+}
+
+pub(crate) struct Seat {
+    running: Option<Running>,
+    lookup_ns: Histogram<u32>,
+}
+
+/// An instance whose `init` has succeeded.
+pub(crate) struct Running {
+    callbacks: Box<dyn Callbacks>,
+    cache_ref: CacheRef,
+}
+
+impl Instance {
+    pub(crate) fn empty() -> Self {
+        let lookup_ns = Histogram::new(2).expect("two significant digits are allowed");
+        Self { seat: Mutex::new(Seat { running: None, lookup_ns }), is_down: AtomicBool::new(true) }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.is_down.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock()
+    }
+
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Seat>> {
+        self.seat.try_lock()
+    }
+
+    pub(crate) fn lock_within(&self, deadline: Duration) -> Option<MutexGuard<'_, Seat>> {
+        self.seat.lock_within(deadline)
+    }
+
+    pub(crate) fn put(&self, running: Running) {
+        self.seat.lock().running = Some(running);
+        self.is_down.store(false, Ordering::Release);
+    }
+
+    /// Empties the seat. The instance is dropped after the lock.
+    pub(crate) fn remove(&self) -> Option<Running> {
+        let running = self.seat.lock().running.take();
+        self.is_down.store(true, Ordering::Release);
+        running
+    }
+}
+
+impl Running {
+    /// Calls the guest. A panic of the host's own code on the way ends at this boundary.
+    pub(crate) fn call<T>(
+        &mut self,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (callbacks, cache_ref) = (&mut *self.callbacks, self.cache_ref);
+        guarded(|| ask(callbacks, call, cache_ref))
+    }
+}
+
+fn guarded<T>(ask: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+    catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Fault::Panic))
+}
+
+impl Seat {
+    pub(crate) fn record_lookup(&mut self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.lookup_ns.saturating_record(ns);
+    }
+}
+
+impl<V: Value> Cache<V> {
+    pub(crate) fn call(&self, callback: Callback) -> Call {
+        Call::new(callback, self.keeper.limits.sessions_named())
+    }
+
+    /// The function and the first accumulator of a new fold. Those of the next 2^24 folds are others.
+    pub(crate) fn fold_tokens(&self) -> (FoldFun, Acc) {
+        let fold = 1 + self.folds.fetch_add(1, Ordering::Relaxed) % (1 << 24);
+        (FoldFun(fold), Acc(fold << 28))
+    }
+
+    /// Makes an instance and opens the cache in it.
+    pub(crate) fn start(&self) -> Result<Running, Fault> {
+        let mut call = self.call(Callback::Init);
+        let started = guarded(|| {
+            let mut callbacks = self.guest.instantiate(Arc::clone(&self.keeper) as _)?;
+            let cache_ref = callbacks.init(&mut call, &self.init_args)?;
+            Ok(Running { callbacks, cache_ref })
+        });
+        self.count(&call);
+        started
+    }
+
+    /// Asks the instance in a locked seat. On a fault the instance is dropped and the owner thread told.
+    pub(crate) fn ask<T>(
+        self: &Arc<Self>,
+        instance: &Instance,
+        seat: &mut Seat,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Miss> {
+        let running = seat.running.as_mut().ok_or(Miss::Down)?;
+        let answer = running.call(call, ask);
+        self.count(call);
+        answer.map_err(|fault| {
+            seat.running = None;
+            instance.is_down.store(true, Ordering::Release);
+            self.faulted(call.callback(), &fault);
+            Miss::Fault
+        })
+    }
+
+    /// What a fault leads to, for the cache: it is counted, and a new instance is due after the backoff. For the call it
+    /// is a miss.
+    pub(crate) fn faulted(self: &Arc<Self>, callback: Callback, fault: &Fault) {
+        self.keeper.stats.faults[fault.kind() as usize].add(1);
+        let now_ms = self.keeper.clock.now_ms();
+        let is_suspended = {
+            let mut breaker = self.breaker.lock();
+            breaker.fault(now_ms);
+            breaker.is_suspended()
+        };
+        let (cache, kind, callback) = (self.keeper.label.as_str(), fault.kind().name(), callback.name());
+        tracing::warn!(cache, callback, kind, is_suspended, "guest fault: {fault}");
+        self.schedule();
+    }
+
+    pub(crate) fn count(&self, call: &Call) {
+        let callback = call.callback() as usize;
+        self.keeper.stats.calls[callback].add(1);
+        self.keeper.stats.fuel[callback].add(call.fuel);
+    }
+
+    /// Puts the cache into the queue of its owner thread, unless it is there.
+    pub(crate) fn schedule(self: &Arc<Self>) {
+        if !self.is_queued.swap(true, Ordering::AcqRel) {
+            self.line.push(Arc::clone(self) as _);
+        }
+    }
+
+    pub(crate) fn state(&self) -> CacheState {
+        if self.is_ended.load(Ordering::Acquire) {
+            CacheState::Ended
+        } else if self.breaker.lock().is_suspended() {
+            CacheState::Suspended
+        } else if self.instances.iter().any(Instance::is_down) {
+            CacheState::Restarting
+        } else {
+            CacheState::Running
+        }
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        let mut lookup_ns: Histogram<u32> = Histogram::new(2).expect("two significant digits are allowed");
+        for instance in &self.instances {
+            lookup_ns.add(&instance.lock().lookup_ns).expect("the sum grows by itself");
+        }
+        self.keeper.stats(self.state(), lookup_ns)
+    }
+}

@@ -1,0 +1,45 @@
+//! Keyed fingerprints: what a guest sees in place of a server name and a session id.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher24;
+use zeroize::Zeroize;
+
+use crate::{Key, Name, OpenError, PartialKey, SCALAR_END, SessionId};
+
+/// The random key of one cache's fingerprints.
+///
+/// A guest cannot join its log with a packet capture, and a client cannot craft two ids with one fingerprint, since
+/// neither knows the key. Each fingerprint has 53 bits and is never zero.
+pub(crate) struct Fingerprints {
+    secret: [u8; 32],
+}
+
+impl Fingerprints {
+    pub(crate) fn random() -> Result<Self, OpenError> {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).map_err(|_| OpenError::NoRandom)?;
+        Ok(Self { secret })
+    }
+
+    pub(crate) fn key(&self, name: Name<'_>) -> Key {
+        Key { partial: self.partial(name.partial), id: SessionId(fingerprint(&self.secret[16..], name.id)) }
+    }
+
+    pub(crate) fn partial(&self, partial: &[u8]) -> PartialKey {
+        PartialKey(fingerprint(&self.secret[..16], partial))
+    }
+}
+
+impl Drop for Fingerprints {
+    fn drop(&mut self) {
+        self.secret.zeroize();
+    }
+}
+
+fn fingerprint(secret: &[u8], bytes: &[u8]) -> u64 {
+    let secret: &[u8; 16] = secret.try_into().expect("each half of the secret has 16 bytes");
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(bytes);
+    (hasher.finish() % SCALAR_END).max(1)
+}

@@ -1,0 +1,350 @@
+//! The owner of a cache: the handle that alone may update and delete, and the thread behind it.
+//!
+//! A few owner threads serve all caches. A cache is pinned to one of them, and takes turns with the others there: one
+//! turn is one unit of work, and at most one call into a guest (a few, where a cache has several instances).
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crate::{
+    CacheStats, Clock, Guest, InitArgs, Limits, Mailbox, Name, OpenError, Overflow, Property, Reader, Refusal, Role,
+    Value, Vault, VaultBounds,
+    breaker::Breaker,
+    cache::{Cache, Instance},
+    fingerprint::Fingerprints,
+    keeper::Keeper,
+    mailbox::{Message, Messages},
+    sync::{Condvar, Mutex},
+    turn::{Turn, Work},
+};
+
+pub(crate) use crate::turn::OwnerSide;
+
+/// What a cache is opened with.
+#[derive(Clone, Debug)]
+pub struct CacheConfig {
+    /// The tenant, for logs.
+    pub tenant: String,
+    /// Which end of the connections the cache serves.
+    pub role: Role,
+    /// The bounds.
+    pub limits: Limits,
+    /// What goes when the vault is full and the guest has not chosen.
+    pub overflow: Overflow,
+    /// The operator's settings for the guest.
+    pub properties: Vec<Property>,
+    /// How many instances serve readers, from 1 to [`CacheConfig::READERS_MAX`].
+    pub readers: usize,
+}
+
+impl CacheConfig {
+    /// The most instances a cache can have.
+    pub const READERS_MAX: usize = 64;
+
+    /// A cache with one instance, evicting the oldest session when full, and no properties.
+    pub fn new(tenant: impl Into<String>, role: Role, limits: Limits) -> Self {
+        Self { tenant: tenant.into(), role, limits, overflow: Overflow::default(), properties: Vec::new(), readers: 1 }
+    }
+
+    fn check(&self) -> Result<(), OpenError> {
+        let limits = &self.limits;
+        let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let checks = [
+            ("readers", self.readers as u64, Self::READERS_MAX as u64),
+            ("sessions", u64::from(limits.sessions), u64::from(VaultBounds::SESSIONS_END) - 1),
+            ("session_bytes", limits.session_bytes as u64, u64::from(u32::MAX)),
+            ("vault_bytes", limits.vault_bytes as u64, u64::MAX),
+            ("mailbox", limits.mailbox as u64, 1 << 20),
+            ("lifetime_ms", lifetime_ms, 1 << 42),
+        ];
+        for (name, value, most) in checks {
+            if value < 1 || value > most {
+                return Err(OpenError::Limit { name, value, least: 1, most });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The owner threads of a process, and the clock of their caches. Dropping it ends every cache and joins the threads.
+pub struct Owners {
+    clock: Clock,
+    lines: Vec<Arc<Line>>,
+    threads: Vec<JoinHandle<()>>,
+    opened: AtomicUsize,
+}
+
+impl Owners {
+    /// Starts `threads` owner threads, at least one.
+    pub fn new(threads: usize, clock: Clock) -> Self {
+        let lines: Vec<Arc<Line>> = (0..threads.max(1)).map(|_| Arc::new(Line::new(clock.clone()))).collect();
+        let start = |(number, line): (usize, &Arc<Line>)| {
+            let line = Arc::clone(line);
+            std::thread::Builder::new()
+                .name(format!("innkeeper-owner-{number}"))
+                .spawn(move || line.serve())
+                .expect("the system has threads to spare at start")
+        };
+        let threads = lines.iter().enumerate().map(start).collect();
+        Self { clock, lines, threads, opened: AtomicUsize::new(0) }
+    }
+
+    /// As many owner threads as cores, at most four, on the system's clock.
+    pub fn with_defaults() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::new(cores.min(4), Clock::system())
+    }
+
+    /// Opens a cache: OTP's `init/1`, run on an owner thread. Blocks until the guest has answered, or its grant for
+    /// `init` is used up.
+    ///
+    /// # Errors
+    /// When a limit is out of range, or the guest does not start.
+    pub fn open<V: Value>(
+        &self,
+        config: CacheConfig,
+        guest: Arc<dyn Guest>,
+    ) -> Result<(Owner<V>, Reader<V>), OpenError> {
+        config.check()?;
+        let line = &self.lines[self.opened.fetch_add(1, Ordering::Relaxed) % self.lines.len()];
+        let (reply, answer) = sync_channel(1);
+        let cache = Arc::new(new_cache(config, guest, &self.clock, line, reply)?);
+        cache.schedule();
+        answer.recv().map_err(|_| OpenError::Ended)?.map_err(OpenError::Guest)?;
+        Ok((Owner { cache: Arc::clone(&cache) }, Reader::new(cache)))
+    }
+
+    /// The clock of every cache here.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+impl Drop for Owners {
+    fn drop(&mut self) {
+        self.lines.iter().for_each(|line| line.stop());
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has nothing left to hand over.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn new_cache<V: Value>(
+    config: CacheConfig,
+    guest: Arc<dyn Guest>,
+    clock: &Clock,
+    line: &Arc<Line>,
+    reply: SyncSender<Result<(), crate::Fault>>,
+) -> Result<Cache<V>, OpenError> {
+    let CacheConfig { tenant, role, limits, overflow, properties, readers } = config;
+    let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
+    let bounds = VaultBounds {
+        sessions: limits.sessions,
+        session_bytes: limits.session_bytes,
+        bytes: limits.vault_bytes,
+        lifetime_ms,
+        overflow,
+    };
+    let init_args = InitArgs { role, sessions_max: limits.sessions, lifetime_ms, properties };
+    let label = format!("{tenant}/{}", role.name());
+    Ok(Cache {
+        fingerprints: Fingerprints::random()?,
+        guest,
+        init_args,
+        instances: (0..readers).map(|_| Instance::empty()).collect(),
+        breaker: Mutex::new(Breaker::default()),
+        echoes: Mutex::default(),
+        folds: 0.into(),
+        messages: Mutex::new(Messages::new(limits.mailbox)),
+        owner_side: Mutex::new(OwnerSide::new(reply, clock.now_ms(), lifetime_ms)),
+        line: Arc::clone(line),
+        is_queued: AtomicBool::new(false),
+        is_closing: AtomicBool::new(false),
+        is_ended: AtomicBool::new(false),
+        keeper: Arc::new(Keeper::new(label, Vault::new(bounds), clock.clone(), limits)),
+    })
+}
+
+/// The one handle that may update and delete and wait for it. Not cloneable. Dropping it ends the cache: readers then
+/// find nothing, and the memory is given back.
+pub struct Owner<V: Value> {
+    cache: Arc<Cache<V>>,
+}
+
+impl<V: Value> Owner<V> {
+    /// Registers a session: OTP's `update/3`. Blocks until the owner thread has done it; every thread then sees it.
+    ///
+    /// # Errors
+    /// When the vault does not take the session. A guest that fails does not make this fail: the vault keeps the session.
+    pub fn update(&mut self, name: Name<'_>, value: V) -> Result<(), Refusal> {
+        let message = |reply| Message::Update { name: name.into(), value, reply: Some(reply) };
+        self.ask(message).unwrap_or(Err(Refusal::Ended))
+    }
+
+    /// Forgets the session under a name: OTP's `delete/2`. Blocks until done. Says whether there was one.
+    pub fn delete(&mut self, name: Name<'_>) -> bool {
+        self.ask(|reply| Message::Delete { name: name.into(), reply: Some(reply) }).unwrap_or(false)
+    }
+
+    /// Takes out every session past its life. Blocks until done. The owner thread does the same bit by bit.
+    pub fn sweep(&mut self) {
+        self.ask(|reply| Message::Sweep { reply }).unwrap_or(());
+    }
+
+    /// Blocks until everything posted before has been done.
+    pub fn settle(&mut self) {
+        self.ask(|reply| Message::Fence { reply }).unwrap_or(());
+    }
+
+    /// The cache's counters.
+    pub fn stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// A mailbox for other threads.
+    pub fn mailbox(&self) -> Mailbox<V> {
+        Mailbox::new(Arc::clone(&self.cache))
+    }
+
+    /// Ends the cache: OTP's `terminate/1`. Blocks until the guest has been told, for at most its grant, and every
+    /// session has been wiped.
+    pub fn terminate(self) {
+        let (reply, answer) = sync_channel(1);
+        self.cache.owner_side.lock().on_end(reply);
+        self.close();
+        // An error means that the thread has ended, and with it the cache.
+        let _ = answer.recv();
+    }
+
+    fn ask<T>(&self, message: impl FnOnce(SyncSender<T>) -> Message<V>) -> Option<T> {
+        let (reply, answer): (_, Receiver<T>) = sync_channel(1);
+        self.cache.post_from_owner(message(reply));
+        answer.recv().ok()
+    }
+
+    fn close(&self) {
+        self.cache.is_closing.store(true, Ordering::Release);
+        self.cache.schedule();
+    }
+}
+
+impl<V: Value> Drop for Owner<V> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How long an owner thread waits at most before it looks at its clock.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// What one owner thread serves: a queue of caches with work, and the times at which others are due.
+pub(crate) struct Line {
+    clock: Clock,
+    state: Mutex<LineState>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct LineState {
+    queue: VecDeque<Arc<dyn Work>>,
+    /// Caches by address, each with the time it is due, if any. The owner thread's; ends with the cache.
+    known: HashMap<usize, (Arc<dyn Work>, Option<u64>)>,
+    due: BTreeSet<(u64, usize)>,
+    is_stopped: bool,
+}
+
+impl Line {
+    fn new(clock: Clock) -> Self {
+        Self { clock, state: Mutex::default(), wake: Condvar::new() }
+    }
+
+    pub(crate) fn push(&self, work: Arc<dyn Work>) {
+        let mut state = self.state.lock();
+        // Once stopped, the thread closes every cache it knows, and nothing needs to be queued.
+        if state.is_stopped {
+            return;
+        }
+        state.queue.push_back(work);
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    fn stop(&self) {
+        self.state.lock().is_stopped = true;
+        self.wake.notify_one();
+    }
+
+    fn serve(&self) {
+        while let Some(work) = self.next() {
+            // A panic here is our own bug: it ends this cache, and no other.
+            let turn = catch_unwind(AssertUnwindSafe(|| Arc::clone(&work).turn())).unwrap_or_else(|_| {
+                work.close();
+                Turn::Ended
+            });
+            self.note(work, turn);
+        }
+        let (known, queue) = {
+            let mut state = self.state.lock();
+            (std::mem::take(&mut state.known), std::mem::take(&mut state.queue))
+        };
+        known.into_values().for_each(|(work, _)| work.close());
+        queue.into_iter().for_each(|work| work.close());
+    }
+
+    /// Waits for a cache with work. None once the line has been stopped.
+    fn next(&self) -> Option<Arc<dyn Work>> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            let now_ms = self.clock.now_ms();
+            while let Some((at, number)) = state.due.first().copied().filter(|(at, _)| *at <= now_ms) {
+                state.due.remove(&(at, number));
+                if let Some((work, due)) = state.known.get_mut(&number) {
+                    *due = None;
+                    let work = Arc::clone(work);
+                    if work.queue() {
+                        state.queue.push_back(work);
+                    }
+                }
+            }
+            if let Some(work) = state.queue.pop_front() {
+                return Some(work);
+            }
+            let wait = state.due.first().map_or(Duration::MAX, |(at, _)| self.clock.wait_for(*at));
+            self.wake.wait_for(&mut state, wait.min(WAIT_MAX));
+        }
+    }
+
+    fn note(&self, work: Arc<dyn Work>, turn: Turn) {
+        let number = Arc::as_ptr(&work).cast::<()>() as usize;
+        let mut state = self.state.lock();
+        if let Some((_, Some(at))) = state.known.remove(&number) {
+            state.due.remove(&(at, number));
+        }
+        match turn {
+            Turn::Ended => {}
+            Turn::Again => {
+                if work.queue() {
+                    state.queue.push_back(Arc::clone(&work));
+                }
+                state.known.insert(number, (work, None));
+            }
+            Turn::Idle { due_ms } => {
+                state.due.insert((due_ms, number));
+                state.known.insert(number, (work, Some(due_ms)));
+            }
+        }
+    }
+}

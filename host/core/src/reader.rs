@@ -1,0 +1,296 @@
+//! The read side of a cache: a handle for any thread.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
+    OwnedName, Session, Value,
+    cache::{Cache, ECHOES_MAX, Instance, Seat},
+    vault::NotHeld,
+};
+
+/// Looks sessions up. Cloneable, for any thread.
+///
+/// A read runs the guest on the caller's thread and blocks for at most the read grant's time twice: once for a busy
+/// instance, once for the guest. Every doubt is a miss.
+pub struct Reader<V> {
+    cache: Arc<Cache<V>>,
+    mailbox: Mailbox<V>,
+}
+
+impl<V> Clone for Reader<V> {
+    fn clone(&self) -> Self {
+        Self { cache: Arc::clone(&self.cache), mailbox: self.mailbox.clone() }
+    }
+}
+
+/// A session that a read found, with what it is filed under.
+#[derive(Debug)]
+pub struct Found<V> {
+    /// What it is filed under.
+    pub name: OwnedName,
+    /// The session.
+    pub value: V,
+}
+
+/// How many sessions a cache has, by both accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Sessions in the vault: the exact number, which limits use.
+    pub held: usize,
+    /// What the guest says, if it answered.
+    pub claimed: Option<u64>,
+}
+
+impl<V: Value> Reader<V> {
+    pub(crate) fn new(cache: Arc<Cache<V>>) -> Self {
+        let mailbox = Mailbox::new(Arc::clone(&cache));
+        Self { cache, mailbox }
+    }
+
+    /// The way to the cache's owner.
+    pub fn mailbox(&self) -> &Mailbox<V> {
+        &self.mailbox
+    }
+
+    /// The cache's counters. Waits for each instance; costs microseconds.
+    pub fn stats(&self) -> CacheStats {
+        self.cache.stats()
+    }
+
+    /// Whether the vault holds a live session under a name. The guest is not asked.
+    pub fn holds(&self, name: Name<'_>) -> bool {
+        let key = self.cache.fingerprints.key(name);
+        let now_ms = self.cache.keeper.clock.now_ms();
+        self.cache.keeper.vault.read().probe(key, name, now_ms).is_ok()
+    }
+
+    /// Finds the session under a name: OTP's `lookup/2`. A name that the vault does not hold costs no guest call.
+    pub fn lookup(&self, name: Name<'_>) -> Option<V>
+    where
+        V: Clone,
+    {
+        let start = start();
+        let key = self.cache.fingerprints.key(name);
+        self.answer(self.try_lookup(start, key, name))
+    }
+
+    fn try_lookup(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss>
+    where
+        V: Clone,
+    {
+        let keeper = &*self.cache.keeper;
+        let session = keeper.vault.read().probe(key, name, keeper.clock.now_ms())?;
+        let claim = self.ask_lookup(start, key)?.ok_or(Miss::Declined)?;
+        let vault = keeper.vault.read();
+        let value = vault.redeem(claim, key, name, keeper.clock.now_ms());
+        value.cloned().ok_or_else(|| self.judge(claim, session))
+    }
+
+    /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
+    ///
+    /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete` is
+    /// posted.
+    pub fn take(&self, name: Name<'_>) -> Option<V> {
+        let start = start();
+        let key = self.cache.fingerprints.key(name);
+        self.answer(self.try_take(start, key, name))
+    }
+
+    fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss> {
+        let keeper = &*self.cache.keeper;
+        let (session, value) = keeper.vault.write().take(key, name, keeper.clock.now_ms())?;
+        let answer = self.ask_lookup(start, key);
+        self.mailbox.forget(key, session);
+        let claim = answer?.ok_or(Miss::Declined)?;
+        match claim == session.into() {
+            true => Ok(value),
+            false => Err(self.judge(claim, session)),
+        }
+    }
+
+    /// Gives at most `sessions_max` sessions filed under a partial key, in the guest's order: OTP's `select_session/2`.
+    /// What the guest names besides is dropped and counted.
+    pub fn select_session(&self, partial: &[u8], sessions_max: usize) -> Vec<Found<V>>
+    where
+        V: Clone,
+    {
+        let fingerprint = self.cache.fingerprints.partial(partial);
+        let mut call = self.cache.call(Callback::SelectSession);
+        let claims = self.ask(&mut call, |callbacks, call, cache| callbacks.select_session(call, cache, fingerprint));
+        let Ok(claims) = claims else { return Vec::new() };
+        let now_ms = self.cache.keeper.clock.now_ms();
+        let vault = self.cache.keeper.vault.read();
+        let mut seen = Vec::new();
+        let mut found = Vec::new();
+        for claim in claims {
+            if found.len() >= sessions_max {
+                break;
+            }
+            match vault.held(claim, now_ms) {
+                Some(held) if held.name.partial == partial && !seen.contains(&claim) => {
+                    seen.push(claim);
+                    found.push(Found { name: held.name.into(), value: held.value.clone() });
+                }
+                _ => self.cache.keeper.stats.false_claims.add(1),
+            }
+        }
+        found
+    }
+
+    /// Counts the sessions: OTP's `size/1`.
+    pub fn size(&self) -> Size {
+        let mut call = self.cache.call(Callback::Size);
+        let claimed = self.ask(&mut call, |callbacks, call, cache| callbacks.size(call, cache)).ok();
+        Size { held: self.cache.keeper.vault.read().len(), claimed }
+    }
+
+    /// Folds over the sessions in the guest's order: OTP's `foldl/3`.
+    ///
+    /// The guest only says which sessions, and in what order. `fun` runs afterwards, on this thread, outside every lock:
+    /// it may use the cache. A session that dies in between is left out.
+    ///
+    /// # Errors
+    /// When the guest breaks the fold, faults, or cannot be asked; `fun` has then not run.
+    pub fn foldl<A>(&self, acc: A, fun: impl FnMut(A, Found<V>) -> A) -> Result<A, FoldError>
+    where
+        V: Clone,
+    {
+        let (fun_token, acc_token) = self.cache.fold_tokens();
+        let mut call = Call::fold(self.cache.keeper.limits.sessions_named(), fun_token, acc_token);
+        let last = self
+            .ask(&mut call, |callbacks, call, cache| callbacks.foldl(call, fun_token, acc_token, cache))
+            .map_err(|_| FoldError::NoAnswer)?;
+        let elements = call.into_elements(last).ok_or(FoldError::BrokenChain);
+        let found = elements.and_then(|elements| self.check_elements(elements));
+        let found = found.inspect_err(|_| self.cache.keeper.stats.false_claims.add(1))?;
+        Ok(found.into_iter().fold(acc, fun))
+    }
+
+    fn check_elements(&self, elements: Vec<Element>) -> Result<Vec<Found<V>>, FoldError>
+    where
+        V: Clone,
+    {
+        let mut numbers: Vec<u64> = elements.iter().map(|element| element.session.0).collect();
+        numbers.sort_unstable();
+        if numbers.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(FoldError::Repeated);
+        }
+        let now_ms = self.cache.keeper.clock.now_ms();
+        let vault = self.cache.keeper.vault.read();
+        let mut found = Vec::with_capacity(elements.len().min(vault.len()));
+        for element in elements {
+            match vault.held(element.session, now_ms) {
+                Some(held) if held.key == element.key => {
+                    found.push(Found { name: held.name.into(), value: held.value.clone() });
+                }
+                Some(_) => return Err(FoldError::WrongKey),
+                None => {}
+            }
+        }
+        Ok(found)
+    }
+
+    fn ask_lookup(&self, start: Instant, key: Key) -> Result<Option<Claim>, Miss> {
+        let mut call = self.cache.call(Callback::Lookup);
+        let (number, instance, mut seat) = self.lock()?;
+        let answer =
+            self.cache.ask(instance, &mut seat, &mut call, |callbacks, call, cache| callbacks.lookup(call, cache, key));
+        seat.record_lookup(start.elapsed());
+        drop(seat);
+        if number != 0 && matches!(answer, Ok(Some(_))) {
+            self.echo(key);
+        }
+        answer
+    }
+
+    fn ask<T>(
+        &self,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Miss> {
+        let (_, instance, mut seat) = self.lock()?;
+        self.cache.ask(instance, &mut seat, call, ask)
+    }
+
+    /// Takes a free instance, or waits for this thread's own.
+    fn lock(&self) -> Result<(usize, &Instance, crate::sync::MutexGuard<'_, Seat>), Miss> {
+        let instances = &self.cache.instances;
+        let first = match instances.len() {
+            1 => 0,
+            n => thread_number() % n,
+        };
+        for offset in 0..instances.len() {
+            let number = (first + offset) % instances.len();
+            let instance = &instances[number];
+            if instance.is_down() {
+                continue;
+            }
+            if let Some(seat) = instance.try_lock() {
+                return Ok((number, instance, seat));
+            }
+        }
+        let instance = &instances[first];
+        if instance.is_down() {
+            return Err(Miss::Down);
+        }
+        let deadline: Duration = self.cache.keeper.limits.read.time;
+        instance.lock_within(deadline).map(|seat| (first, instance, seat)).ok_or(Miss::Busy)
+    }
+
+    /// Notes a lookup that the first instance has not seen.
+    fn echo(&self, key: Key) {
+        let Some(mut echoes) = self.cache.echoes.try_lock() else { return };
+        if echoes.len() < ECHOES_MAX {
+            echoes.push(key);
+        }
+        let is_half_full = echoes.len() == ECHOES_MAX / 2;
+        drop(echoes);
+        if is_half_full {
+            self.cache.schedule();
+        }
+    }
+
+    /// Why a claim was not good: a guest that named the session which died meanwhile has told no lie.
+    fn judge(&self, claim: Claim, session: Session) -> Miss {
+        if claim == session.into() {
+            return Miss::Gone;
+        }
+        self.cache.keeper.stats.false_claims.add(1);
+        Miss::FalseClaim
+    }
+
+    fn answer(&self, answer: Result<V, Miss>) -> Option<V> {
+        let stats = &self.cache.keeper.stats;
+        match &answer {
+            Ok(_) => stats.hits.add(1),
+            Err(cause) => stats.misses[*cause as usize].add(1),
+        }
+        answer.ok()
+    }
+}
+
+impl From<NotHeld> for Miss {
+    fn from(cause: NotHeld) -> Self {
+        match cause {
+            NotHeld::Absent => Self::Absent,
+            NotHeld::Expired => Self::Expired,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures a lookup; nothing is decided by it")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+/// A small number for the running thread, to spread threads over instances.
+fn thread_number() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
+    NUMBER.with(|number| *number)
+}
