@@ -1,0 +1,141 @@
+//! The engine: wasmtime's settings, and the thread that makes deadlines pass.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use innkeeper_core::{Limits, SizeClass};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::{LoadError, error::line};
+
+/// How often deadlines are looked at.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What an engine is made with.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The size class of its guests: their stack is the engine's, and their memory has its slots in the engine's pool.
+    pub class: SizeClass,
+    /// How many instances can live at a time. Each takes address space, and memory once it is used.
+    pub instances: u32,
+    /// The most that one instance's memories, tables and component may have, whatever its own limits say.
+    pub limits: Limits,
+}
+
+impl EngineConfig {
+    /// The defaults for a size class: 1 000 instances.
+    pub fn new(class: SizeClass) -> Self {
+        Self { class, instances: 1_000, limits: Limits::new(class) }
+    }
+}
+
+/// Compiles and runs guests of one size class. Cheap to clone; the last clone ends its ticker thread.
+#[derive(Clone)]
+pub struct Engine {
+    engine: wasmtime::Engine,
+    ticker: Arc<Ticker>,
+}
+
+struct Ticker {
+    is_stopped: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Reserves the pool and starts the ticker thread.
+    ///
+    /// # Errors
+    /// When the system does not have the address space, or a setting is out of range.
+    pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
+        let engine =
+            wasmtime::Engine::new(&wasmtime_config(&config)).map_err(|error| LoadError::Engine(line(&error)))?;
+        let ticker = Ticker::start(engine.clone()).map_err(|error| LoadError::Engine(error.to_string()))?;
+        Ok(Self { engine, ticker: Arc::new(ticker) })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.engine
+    }
+
+    /// How many ticks a deadline is away: at least one whole tick more than `time` has.
+    pub(crate) fn ticks(time: Duration) -> u64 {
+        u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX - 1) + 1
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("ticks", &self.ticker.thread.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&is_stopped);
+        let tick = move || {
+            while !stop.load(Ordering::Acquire) {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            }
+        };
+        let thread = std::thread::Builder::new().name("innkeeper-ticker".into()).spawn(tick)?;
+        Ok(Self { is_stopped, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.is_stopped.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A ticker does nothing that can panic.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn wasmtime_config(config: &EngineConfig) -> Config {
+    let stack_bytes = match config.class {
+        SizeClass::Small => 256 << 10,
+        SizeClass::Large => 1 << 20,
+    };
+    let mut wasmtime = Config::new();
+    wasmtime
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(stack_bytes)
+        .wasm_backtrace_max_frames(None)
+        // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
+        .concurrency_support(false)
+        .wasm_memory64(false)
+        .wasm_relaxed_simd(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    wasmtime
+}
+
+fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
+    // An interpreter brings a few core modules, and a component has shims around them.
+    let (modules, memories, tables) = match config.class {
+        SizeClass::Small => (8, 1, 4),
+        SizeClass::Large => (32, 4, 16),
+    };
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(config.instances)
+        .total_core_instances(config.instances.saturating_mul(modules))
+        .total_memories(config.instances.saturating_mul(memories))
+        .total_tables(config.instances.saturating_mul(tables))
+        .max_core_instances_per_component(modules)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
+        .max_memory_size(config.limits.memory_bytes)
+        .table_elements(config.limits.table_elements)
+        .max_unused_warm_slots(64);
+    pool
+}

@@ -1,0 +1,198 @@
+//! One instance: a store of its own, metered call by call.
+
+use std::sync::Arc;
+
+use innkeeper_core::{
+    Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Limits, Misuse,
+    PartialKey, Role, Session, log_line,
+};
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use crate::{
+    Engine, Wasi,
+    bindings::{
+        SessionCache, SessionCachePre, exports::innkeeper::session_cache::callbacks::Guest,
+        innkeeper::session_cache::types,
+    },
+    error::line,
+    wasi::ClosedWasi,
+};
+
+/// What the host keeps beside a guest's memory.
+pub(crate) struct State {
+    pub(crate) host: Arc<dyn Host>,
+    /// The running call; an idle one in between.
+    pub(crate) call: Call,
+    pub(crate) wasi: Option<Box<ClosedWasi>>,
+    meter: Meter,
+}
+
+/// Counts an instance's memories and tables, all together.
+struct Meter {
+    memory_bytes: usize,
+    memory_bytes_max: usize,
+    table_elements: usize,
+    table_elements_max: usize,
+    /// What the guest asked for when it was last refused, in this call.
+    refused_bytes: Option<usize>,
+}
+
+impl ResourceLimiter for Meter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.memory_bytes_max {
+            self.refused_bytes = Some(total);
+            return Ok(false);
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(desired.saturating_sub(current));
+        if total > self.table_elements_max {
+            self.refused_bytes = Some(total.saturating_mul(size_of::<usize>()));
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+}
+
+/// A running guest.
+pub(crate) struct Instance {
+    store: Store<State>,
+    bindings: SessionCache,
+    limits: Limits,
+}
+
+impl Instance {
+    /// Instantiates a guest. Its start functions run under the grant of `init`.
+    pub(crate) fn new(
+        engine: &Engine,
+        pre: &SessionCachePre<State>,
+        wasi: Wasi,
+        limits: &Limits,
+        host: Arc<dyn Host>,
+    ) -> Result<Self, Fault> {
+        let meter = Meter {
+            memory_bytes: 0,
+            memory_bytes_max: limits.memory_bytes,
+            table_elements: 0,
+            table_elements_max: limits.table_elements,
+            refused_bytes: None,
+        };
+        let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new()));
+        let state = State { host, call: Call::idle(), wasi, meter };
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| &mut state.meter);
+        let grant = limits.grant(Callback::Init);
+        meter_call(&mut store, limits, grant);
+        match pre.instantiate(&mut store) {
+            Ok(bindings) => Ok(Self { store, bindings, limits: limits.clone() }),
+            Err(error) => match fault(&store, &error, limits, grant) {
+                Fault::Trap { .. } if error.downcast_ref::<Trap>().is_none() => {
+                    Err(Fault::Instantiate { reason: line(&error) })
+                }
+                fault => Err(fault),
+            },
+        }
+    }
+
+    /// Runs one callback under its grant.
+    fn run<T>(
+        &mut self,
+        call: &mut Call,
+        callback: impl FnOnce(&mut Store<State>, &Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        let grant = self.limits.grant(call.callback());
+        meter_call(&mut self.store, &self.limits, grant);
+        std::mem::swap(&mut self.store.data_mut().call, call);
+        let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
+        std::mem::swap(&mut self.store.data_mut().call, call);
+        // Fuel is on in every engine here.
+        call.fuel = grant.fuel.saturating_sub(self.store.get_fuel().unwrap_or(0));
+        result.map_err(|error| fault(&self.store, &error, &self.limits, grant))
+    }
+}
+
+fn meter_call(store: &mut Store<State>, limits: &Limits, grant: Grant) {
+    store.set_fuel(grant.fuel).expect("fuel is on in every engine here");
+    store.set_epoch_deadline(Engine::ticks(grant.time));
+    store.set_hostcall_fuel(limits.host_call_bytes);
+    store.data_mut().meter.refused_bytes = None;
+}
+
+/// What a failed call was, for the host.
+fn fault(store: &Store<State>, error: &wasmtime::Error, limits: &Limits, grant: Grant) -> Fault {
+    if let Some(misuse) = error.downcast_ref::<Misuse>() {
+        return Fault::Misuse(*misuse);
+    }
+    let trap = error.downcast_ref::<Trap>();
+    match trap {
+        Some(Trap::OutOfFuel) => return Fault::OutOfFuel { grant: grant.fuel },
+        Some(Trap::Interrupt) => return Fault::Deadline { limit: grant.time },
+        Some(Trap::StackOverflow) => return Fault::Stack,
+        _ => {}
+    }
+    if let Some(asked_bytes) = store.data().meter.refused_bytes {
+        return Fault::Memory { asked_bytes, limit_bytes: limits.memory_bytes };
+    }
+    let reason = trap.map_or_else(|| line(error), ToString::to_string);
+    Fault::Trap { reason: log_line(&reason, limits.log_line_bytes) }
+}
+
+fn wit_key(key: Key) -> types::Key {
+    types::Key { partial: key.partial.0, id: key.id.0 }
+}
+
+impl Callbacks for Instance {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        let properties = args.properties.iter();
+        let args = types::InitArgs {
+            role: match args.role {
+                Role::Client => types::Role::Client,
+                Role::Server => types::Role::Server,
+            },
+            max_sessions: args.sessions_max,
+            lifetime_ms: args.lifetime_ms,
+            properties: properties
+                .map(|property| types::Property { name: property.name.clone(), value: property.value.clone() })
+                .collect(),
+        };
+        let opened = self.run(call, |store, guest| guest.call_init(store, &args))?;
+        let message_max = self.limits.log_line_bytes;
+        opened.map(CacheRef).map_err(|message| Fault::Init { message: log_line(&message, message_max) })
+    }
+
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        self.run(call, |store, guest| guest.call_terminate(store, cache.0))
+    }
+
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        self.run(call, |store, guest| guest.call_update(store, cache.0, wit_key(key), session.number()))
+    }
+
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.run(call, |store, guest| guest.call_delete(store, cache.0, wit_key(key)))
+    }
+
+    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        let claim = self.run(call, |store, guest| guest.call_lookup(store, cache.0, wit_key(key)))?;
+        Ok(claim.map(Claim))
+    }
+
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        let claims = self.run(call, |store, guest| guest.call_select_session(store, cache.0, partial.0))?;
+        Ok(claims.into_iter().map(Claim).collect())
+    }
+
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.run(call, |store, guest| guest.call_size(store, cache.0))
+    }
+
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        let last = self.run(call, |store, guest| guest.call_foldl(store, fun.0, acc.0, cache.0))?;
+        Ok(Acc(last))
+    }
+}

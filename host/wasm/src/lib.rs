@@ -1,0 +1,42 @@
+//! Guests as WebAssembly components: [`innkeeper_core::Callbacks`] over wasmtime.
+//!
+//! A component becomes a guest in steps, each a type that only the step before can make: [`Checked`] bytes,
+//! [`Compiled`] code, and [`Linked`], which makes instances and is what a cache is opened with.
+//!
+//! ```no_run
+//! use innkeeper_core::{Limits, SizeClass};
+//! use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+//!
+//! let engine = Engine::new(EngineConfig::new(SizeClass::Small))?;
+//! let limits = Limits::new(SizeClass::Small);
+//! let bytes = std::fs::read("guest.wasm")?;
+//! let guest = Checked::new(&bytes, &limits)?.compile(&engine)?.link(Wasi::None, limits)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What a guest can do to the host ends here: every call has fuel, a deadline, a stack, and memory limits; imports
+//! other than ours, and WASI with nothing in it where allowed, are refused by name. The crate never learns what a session
+//! is, and takes no precompiled code.
+
+mod engine;
+mod load;
+mod instance;
+mod imports;
+mod wasi;
+mod error;
+
+pub use crate::{
+    engine::{Engine, EngineConfig},
+    error::LoadError,
+    load::{Checked, Compiled, Linked},
+    wasi::Wasi,
+};
+
+/// The bindings that wasmtime makes from the WIT package.
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "session-cache",
+        imports: { default: trappable },
+    });
+}

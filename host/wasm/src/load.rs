@@ -1,0 +1,118 @@
+//! From bytes to a guest: checked, compiled, linked.
+
+use std::sync::Arc;
+
+use innkeeper_core::{Callbacks, Fault, Guest, Host, Limits};
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use crate::{
+    Engine, LoadError, Wasi,
+    bindings::{SessionCache, SessionCachePre},
+    error::line,
+    instance::{Instance, State},
+    wasi,
+};
+
+/// The start of every WebAssembly file.
+const MAGIC: &[u8] = b"\0asm";
+/// What follows in a core module, and in a component.
+const VERSION_MODULE: [u8; 4] = [1, 0, 0, 0];
+const VERSION_COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
+
+/// Our own interfaces, as a component names them, without the patch version.
+const OURS: [&str; 2] = ["innkeeper:session-cache/host@0.1.", "innkeeper:session-cache/types@0.1."];
+
+/// Bytes that look like a component and are not too large. Nothing has been parsed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a>(&'a [u8]);
+
+impl<'a> Checked<'a> {
+    /// Looks at the size and the first bytes.
+    ///
+    /// # Errors
+    /// When the file is too large, or is something else than a component; precompiled code is something else.
+    pub fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, LoadError> {
+        if bytes.len() > limits.component_bytes {
+            return Err(LoadError::TooLarge { bytes: bytes.len(), limit: limits.component_bytes });
+        }
+        let version = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<4>()).ok_or(LoadError::NotWasm)?;
+        match *version {
+            VERSION_COMPONENT => Ok(Self(bytes)),
+            VERSION_MODULE => Err(LoadError::CoreModule),
+            other => Err(LoadError::UnknownVersion(other)),
+        }
+    }
+
+    /// Compiles the component. Blocking: from milliseconds to many seconds of one core, so not for a serving thread.
+    ///
+    /// # Errors
+    /// When the component is invalid or uses what the engine has off.
+    pub fn compile(self, engine: &Engine) -> Result<Compiled, LoadError> {
+        let component =
+            Component::from_binary(engine.wasmtime(), self.0).map_err(|error| LoadError::Compile(line(&error)))?;
+        Ok(Compiled { engine: engine.clone(), component })
+    }
+}
+
+/// A component as machine code. It may still import anything.
+pub struct Compiled {
+    engine: Engine,
+    component: Component,
+}
+
+impl Compiled {
+    /// Checks the imports and the exports, and binds the imports to the host.
+    ///
+    /// # Errors
+    /// When an import is not allowed, or the exports are not those of our world.
+    pub fn link(self, wasi: Wasi, limits: Limits) -> Result<Linked, LoadError> {
+        let engine = self.engine.wasmtime();
+        self.component.component_type().imports(engine).try_for_each(|(name, _)| check_import(name, wasi))?;
+        let mut linker = Linker::new(engine);
+        let ours = SessionCache::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state);
+        ours.map_err(|error| LoadError::Engine(line(&error)))?;
+        if wasi == Wasi::Closed {
+            wasi::add_to_linker(&mut linker).map_err(|error| LoadError::Engine(line(&error)))?;
+        }
+        let world_error = |error| LoadError::World(line(&error));
+        let linked = linker.instantiate_pre(&self.component).map_err(world_error)?;
+        let pre = SessionCachePre::new(linked).map_err(world_error)?;
+        Ok(Linked { engine: self.engine, pre, wasi, limits })
+    }
+}
+
+fn check_import(name: &str, wasi: Wasi) -> Result<(), LoadError> {
+    if OURS.iter().any(|ours| name.starts_with(ours)) {
+        return Ok(());
+    }
+    let is_wasi = name.starts_with("wasi:");
+    let hint = match (is_wasi, wasi) {
+        (true, Wasi::Closed) if wasi::has(name) => return Ok(()),
+        (true, Wasi::Closed) => "closed WASI does not have it",
+        (true, Wasi::None) => "build a sealed guest, or have the operator allow closed WASI",
+        (false, _) if name.starts_with("innkeeper:") => "build against innkeeper:session-cache@0.1.0",
+        (false, _) => "a guest may import innkeeper:session-cache/host and nothing else",
+    };
+    Err(LoadError::Import { name: name.to_owned(), hint })
+}
+
+/// A guest that is ready to run. What a cache is opened with, as an [`innkeeper_core::Guest`].
+pub struct Linked {
+    engine: Engine,
+    pre: SessionCachePre<State>,
+    wasi: Wasi,
+    limits: Limits,
+}
+
+impl Guest for Linked {
+    fn instantiate(&self, host: Arc<dyn Host>) -> Result<Box<dyn Callbacks>, Fault> {
+        let instance = Instance::new(&self.engine, &self.pre, self.wasi, &self.limits, host)?;
+        Ok(Box::new(instance))
+    }
+}
+
+impl std::fmt::Debug for Linked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linked").field("wasi", &self.wasi).finish_non_exhaustive()
+    }
+}
