@@ -1,0 +1,72 @@
+//! From a core module to a component, and what the component imports.
+
+use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
+use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
+
+use crate::{BuildError, WIT};
+
+/// A component that exports the callbacks, with what it imports.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The component file.
+    pub bytes: Vec<u8>,
+    /// Its imports, by name.
+    pub imports: Vec<String>,
+}
+
+impl Component {
+    /// Whether it imports our own package at most.
+    pub fn is_sealed(&self) -> bool {
+        self.imports.iter().all(|name| name.starts_with("innkeeper:session-cache/"))
+    }
+}
+
+/// The WIT package, parsed, with the world of a guest.
+pub(crate) fn world() -> Result<(Resolve, WorldId), BuildError> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("session-cache.wit", WIT).map_err(encode_error)?;
+    let world = resolve.select_world(&[package], Some("session-cache")).map_err(encode_error)?;
+    Ok((resolve, world))
+}
+
+/// Makes a component of a core module whose bindings have left their types in it.
+///
+/// # Errors
+/// When it is no module, has no types or others, or imports what a component cannot give.
+pub fn component_from_module(module: &[u8]) -> Result<Component, BuildError> {
+    let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
+    let bytes = encoded.map_err(encode_error)?;
+    let imports = imports(&bytes)?;
+    Ok(Component { bytes, imports })
+}
+
+/// The same for a module written by hand: puts the types of our world in first.
+///
+/// # Errors
+/// As [`component_from_module`].
+pub fn embed_and_encode(mut module: Vec<u8>) -> Result<Component, BuildError> {
+    let (resolve, world) = world()?;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(encode_error)?;
+    component_from_module(&module)
+}
+
+fn imports(component: &[u8]) -> Result<Vec<String>, BuildError> {
+    let not_a_guest = |error| BuildError::NotAGuest(format!("{error:#}"));
+    let DecodedWasm::Component(resolve, world) = wit_component::decode(component).map_err(not_a_guest)? else {
+        return Err(BuildError::NotAGuest("it is a WIT package".into()));
+    };
+    let world = &resolve.worlds[world];
+    let name = |(key, item): (&WorldKey, &WorldItem)| match item {
+        WorldItem::Interface { .. } => resolve.name_world_key(key),
+        _ => format!("{key:?}"),
+    };
+    if !world.exports.iter().map(name).any(|name| name.starts_with("innkeeper:session-cache/callbacks@0.1.")) {
+        return Err(BuildError::NotAGuest("it does not export `innkeeper:session-cache/callbacks@0.1.0`".into()));
+    }
+    Ok(world.imports.iter().map(name).collect())
+}
+
+pub(crate) fn encode_error(error: impl std::fmt::Display) -> BuildError {
+    BuildError::Encode(format!("{error:#}"))
+}

@@ -1,0 +1,86 @@
+//! Rust guests: `cargo build` for `wasm32-unknown-unknown`, plain std, nothing imported but our package.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::BuildError;
+
+/// A core module that a build made.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// The name of its crate or example.
+    pub name: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// What a guest is built with unless its package says otherwise: small and fast, with 64 KiB of stack.
+const SETTINGS: [(&str, &str); 5] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "true"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+    ("CARGO_PROFILE_RELEASE_DEBUG", "false"),
+    ("CARGO_PROFILE_RELEASE_STRIP", "debuginfo"),
+    ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Clink-arg=-zstack-size=65536"),
+];
+
+/// What an outer cargo sets for itself, and what would reach the guest's build from it.
+const OUTER: [&str; 7] = [
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTC",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+];
+
+/// Runs `cargo build --release` on a package for `wasm32-unknown-unknown`, with `args` besides, and gives every module
+/// it makes: `cdylib`s and examples of that type.
+///
+/// # Errors
+/// When cargo or the target is missing, or the build fails.
+pub fn build_rust(manifest: &Path, target_folder: &Path, args: &[&str]) -> Result<Vec<Module>, BuildError> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .arg("--manifest-path")
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target_folder)
+        .args(args)
+        .envs(SETTINGS)
+        .stdin(Stdio::null());
+    OUTER.iter().for_each(|name| {
+        cargo.env_remove(name);
+    });
+    let output = cargo
+        .output()
+        .map_err(|_| BuildError::ToolMissing { tool: "cargo", hint: "install Rust from https://rustup.rs" })?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.contains("can't find crate for `core`") || output.contains("can't find crate for `std`") {
+            let hint = "rustup target add wasm32-unknown-unknown";
+            return Err(BuildError::ToolMissing { tool: TARGET, hint });
+        }
+        return Err(BuildError::ToolFailed { tool: "cargo build", output });
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    messages.lines().flat_map(modules_of_message).map(read_module).collect()
+}
+
+/// The modules that one of cargo's messages tells of.
+fn modules_of_message(line: &str) -> Vec<PathBuf> {
+    let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { return Vec::new() };
+    let files = message["filenames"].as_array().into_iter().flatten().filter_map(|file| file.as_str());
+    files.filter(|file| file.ends_with(".wasm")).map(PathBuf::from).collect()
+}
+
+fn read_module(path: PathBuf) -> Result<Module, BuildError> {
+    let bytes = std::fs::read(&path).map_err(|error| BuildError::read(&path, error))?;
+    let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Module { name, bytes })
+}
