@@ -7,19 +7,20 @@ use std::{env, fmt::Write as _, fs, path::Path};
 use innkeeper_build::{BuildError, Component, build_c, build_rust, component_from_module, find_clang};
 
 /// Guests in Rust: the module that cargo makes, the guest's name, and whether it is hostile.
-const RUST: [(&str, &str, bool); 5] = [
+const RUST: [(&str, &str, bool); 6] = [
     ("innkeeper_guest_lru", "rust-lru", false),
     ("innkeeper_guest_ttl", "rust-ttl", false),
     ("spin", "spin", true),
     ("trap", "trap", true),
     ("liar", "liar", true),
+    ("refuse", "refuse", true),
 ];
 
 /// Guests in C: the folder below `guests/c`, and the guest's name.
 const C: [(&str, &str); 1] = [("lru", "c-lru")];
 
 /// What cargo is told besides, to build all of `RUST`.
-const RUST_ARGS: [&str; 7] = [
+const RUST_ARGS: [&str; 8] = [
     "--package=innkeeper-guest-lru",
     "--package=innkeeper-guest-ttl",
     "--package=innkeeper-guest-hostile",
@@ -27,6 +28,7 @@ const RUST_ARGS: [&str; 7] = [
     "--example=spin",
     "--example=trap",
     "--example=liar",
+    "--example=refuse",
 ];
 
 fn main() {

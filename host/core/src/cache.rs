@@ -52,6 +52,9 @@ pub(crate) struct Cache<V> {
 /// How many echoes wait at most.
 pub(crate) const ECHOES_MAX: usize = 256;
 
+/// The longest lookup that is told apart: 10 s. Bounds the histogram to some KiB.
+const LOOKUP_NS_MAX: u64 = 10_000_000_000;
+
 /// A place for one running instance.
 pub(crate) struct Instance {
     seat: Mutex<Seat>,
@@ -123,8 +126,8 @@ fn guarded<T>(ask: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
 
 impl Seat {
     pub(crate) fn record_lookup(&mut self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.lookup_ns.saturating_record(ns);
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(LOOKUP_NS_MAX);
+        self.lookup_ns.record(ns).expect("the histogram grows by itself");
     }
 }
 

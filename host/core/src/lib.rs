@@ -45,6 +45,9 @@ mod order;
 mod sync;
 mod turn;
 
+/// What a [`Value`] promises, for those who implement it.
+pub use zeroize::ZeroizeOnDrop;
+
 pub use crate::{
     callbacks::{Call, Callback, Callbacks, Guest, Host},
     clock::Clock,

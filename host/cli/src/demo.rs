@@ -1,0 +1,201 @@
+//! `innkeeper demo`: real TLS clients resume through untrusted guests.
+//!
+//! Starts an upstream and the proxy on loopback with a tenant for each example guest, hostile ones among them, drives
+//! TLS clients against it, and shows what came of it.
+
+mod client;
+mod report;
+mod upstream;
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::{Ipv4Addr, SocketAddr},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use innkeeper_artifacts::{Artifact, artifact};
+use innkeeper_proxy::{
+    GuestLoader, Proxy, ProxyConfig, ProxyLimits, TenantConfig, Wasi,
+    core::{CacheConfig, Limits, Owners, Role, SizeClass},
+    rustls::{
+        RootCertStore,
+        pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    },
+};
+use tokio::time::Instant;
+
+use self::{client::Visits, report::Row};
+
+/// Shows real TLS clients resuming through untrusted guests, on loopback.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Connections for each tenant, half of them TLS 1.2 and half TLS 1.3.
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
+    connections: u32,
+    /// The tenants to run, instead of all: such as `rust-lru,c-lru`.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Stay up afterwards, to be tried by hand, until interrupted.
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let done = runtime.block_on(run_on(options));
+    // Connections that hang on an upstream do not keep the demo.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}
+
+/// The tenants: the honest guests, and hostile ones that get as far as being asked.
+const TENANTS: [&str; 6] = ["rust-lru", "rust-ttl", "c-lru", "spin", "trap", "liar"];
+
+/// One tenant of the demo.
+struct Stand {
+    artifact: &'static Artifact,
+    server_name: String,
+    certificate: CertificateDer<'static>,
+}
+
+async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
+    let start = Instant::now();
+    let artifacts = chosen(&options.only)?;
+    let progress = Progress::new();
+    progress.say("compiling guests");
+    let upstream = upstream::start().await?;
+    let (stands, tenants) = stands(&artifacts, upstream)?;
+    let config = ProxyConfig {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        limits: ProxyLimits { drain: Duration::from_secs(2), ..ProxyLimits::default() },
+        tenants,
+    };
+    let proxy = Proxy::start(config, Owners::with_defaults()).await?;
+    let visits = visit(&stands, &proxy, options, &progress).await?;
+    let stats = proxy.stats();
+    let rows: Vec<Row> = stands
+        .iter()
+        .zip(&visits)
+        .zip(&stats)
+        .map(|((stand, visits), (_, stats))| Row::new(stand.artifact, visits, stats))
+        .collect();
+    let wall = start.elapsed();
+    progress.clear();
+    let mut out = std::io::stdout().lock();
+    match options.json {
+        true => writeln!(out, "{}", report::json(&rows, wall)?)?,
+        false => {
+            write!(out, "{}", report::table(&rows, wall))?;
+            report::left_out(&mut out, &artifacts)?;
+            report::commands(&mut out, &proxy, stands.iter().map(|stand| stand.server_name.as_str()), options.keep)?;
+        }
+    }
+    out.flush()?;
+    if options.keep {
+        tokio::signal::ctrl_c().await.context("cannot wait for the interrupt")?;
+    }
+    proxy.shutdown().await;
+    let is_clean = rows.iter().all(|row| row.failed == 0);
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Artifact>> {
+    if let Some(unknown) = only.iter().find(|name| !TENANTS.contains(&name.as_str())) {
+        bail!("there is no tenant `{unknown}`: there are {}", TENANTS.join(", "));
+    }
+    let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|chosen| chosen == name);
+    let tenants = TENANTS.into_iter().filter(is_chosen);
+    tenants.map(|name| artifact(name).with_context(|| format!("guest {name} is not among the artifacts"))).collect()
+}
+
+/// Loads every guest that could be built, and makes a tenant of it with a certificate of its own.
+fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Result<(Vec<Stand>, Vec<TenantConfig>)> {
+    let loader = GuestLoader::new()?;
+    let limits = Limits::new(SizeClass::Small);
+    let mut stands = Vec::new();
+    let mut tenants = Vec::new();
+    for artifact in artifacts {
+        let Ok(component) = artifact.component else { continue };
+        let guest = loader.load(component, Wasi::None, &limits).with_context(|| format!("guest {}", artifact.name))?;
+        let server_name = format!("{}.example", artifact.name);
+        let made = rcgen::generate_simple_self_signed([server_name.clone()])?;
+        let certificate = CertificateDer::from(made.cert);
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        tenants.push(TenantConfig {
+            name: artifact.name.to_owned(),
+            server_names: vec![server_name.clone()],
+            certificates: vec![certificate.clone()],
+            key,
+            upstream,
+            cache: CacheConfig::new(artifact.name, Role::Server, limits.clone()),
+            guest,
+        });
+        stands.push(Stand { artifact, server_name, certificate });
+    }
+    Ok((stands, tenants))
+}
+
+/// Drives the clients of all tenants at once, each tenant's one after another for each TLS version.
+async fn visit(
+    stands: &[Stand],
+    proxy: &Proxy,
+    options: &Options,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Arc<Visits>>> {
+    let mut all = Vec::new();
+    let mut clients = tokio::task::JoinSet::new();
+    for stand in stands {
+        let visits = Arc::new(Visits::default());
+        let mut roots = RootCertStore::empty();
+        roots.add(stand.certificate.clone())?;
+        for version in client::VERSIONS {
+            let client = client::Client::new(version, roots.clone(), &stand.server_name, proxy.local_address())?;
+            let visits = Arc::clone(&visits);
+            let connections = options.connections.div_ceil(2);
+            clients.spawn(async move { client.visit(connections, &visits).await });
+        }
+        all.push(visits);
+    }
+    let total = u64::from(options.connections.div_ceil(2)) * 2 * stands.len() as u64;
+    let mut ticks = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let made: u64 = all.iter().map(|visits| visits.made()).sum();
+                progress.say(&format!("{made} of {total} connections"));
+            }
+            ended = clients.join_next() => match ended {
+                Some(ended) => ended.map_err(|error| anyhow!("a client panicked: {error}"))?,
+                None => return Ok(all),
+            },
+        }
+    }
+}
+
+/// One line on the terminal that is written over; nothing where there is no terminal.
+struct Progress {
+    is_terminal: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { is_terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn say(&self, text: &str) {
+        if self.is_terminal {
+            // A terminal that is gone needs no progress.
+            let _ = write!(std::io::stderr(), "\r\x1b[2K{text}");
+        }
+    }
+
+    fn clear(&self) {
+        self.say("");
+    }
+}

@@ -1,0 +1,153 @@
+//! The demo's clients: rustls, one TLS version each, reconnecting.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use innkeeper_proxy::rustls::{
+    ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedProtocolVersion,
+    client::{
+        ClientSessionMemoryCache, ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls12Resumption,
+        Tls13ClientSessionValue,
+    },
+    crypto::ring,
+    pki_types::ServerName,
+    version::{TLS12, TLS13},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+
+/// How long one connection may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the clients of one tenant saw.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    pub(crate) handshakes: AtomicU64,
+    /// Connections for which the client had a session to offer.
+    pub(crate) resumable: AtomicU64,
+    pub(crate) resumed: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+impl Visits {
+    pub(crate) fn made(&self) -> u64 {
+        self.handshakes.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// One client with its own memory of sessions.
+pub(crate) struct Client {
+    connector: TlsConnector,
+    server_name: ServerName<'static>,
+    address: SocketAddr,
+    store: Arc<OfferStore>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        version: &'static SupportedProtocolVersion,
+        roots: RootCertStore,
+        server_name: &str,
+        address: SocketAddr,
+    ) -> anyhow::Result<Self> {
+        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let store = Arc::new(OfferStore { sessions: ClientSessionMemoryCache::new(32), has_offered: false.into() });
+        let sessions = Arc::clone(&store) as Arc<dyn ClientSessionStore>;
+        config.resumption = Resumption::store(sessions).tls12_resumption(Tls12Resumption::SessionIdOnly);
+        let server_name = ServerName::try_from(server_name.to_owned())?;
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name, address, store })
+    }
+
+    /// Connects as often as asked, one after another.
+    pub(crate) async fn visit(&self, connections: u32, visits: &Visits) {
+        for _ in 0..connections {
+            self.store.has_offered.store(false, Ordering::Relaxed);
+            let done = timeout(PATIENCE, self.connect()).await.context("no answer in time").flatten();
+            match done {
+                Ok(kind) => {
+                    visits.handshakes.fetch_add(1, Ordering::Relaxed);
+                    let has_offered = self.store.has_offered.load(Ordering::Relaxed);
+                    visits.resumable.fetch_add(u64::from(has_offered), Ordering::Relaxed);
+                    visits.resumed.fetch_add(u64::from(kind == HandshakeKind::Resumed), Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tracing::error!(server_name = ?self.server_name, "a connection failed: {error:#}");
+                    visits.failed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// One connection: handshake, request, answer, end.
+    async fn connect(&self) -> anyhow::Result<HandshakeKind> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let mut tls = self.connector.connect(self.server_name.clone(), stream).await?;
+        tls.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).await?;
+        ensure!(answer.ends_with(b"hello from upstream!\n"), "the answer is cut short");
+        tls.shutdown().await?;
+        tls.get_ref().1.handshake_kind().context("the handshake has ended")
+    }
+}
+
+/// rustls's own store, which also notes whether there was a session to offer.
+#[derive(Debug)]
+struct OfferStore {
+    sessions: ClientSessionMemoryCache,
+    has_offered: AtomicBool,
+}
+
+impl OfferStore {
+    fn note<T>(&self, session: Option<T>) -> Option<T> {
+        self.has_offered.fetch_or(session.is_some(), Ordering::Relaxed);
+        session
+    }
+}
+
+impl ClientSessionStore for OfferStore {
+    fn set_kx_hint(&self, server_name: ServerName<'static>, group: NamedGroup) {
+        self.sessions.set_kx_hint(server_name, group);
+    }
+
+    fn kx_hint(&self, server_name: &ServerName<'_>) -> Option<NamedGroup> {
+        self.sessions.kx_hint(server_name)
+    }
+
+    fn set_tls12_session(&self, server_name: ServerName<'static>, session: Tls12ClientSessionValue) {
+        self.sessions.set_tls12_session(server_name, session);
+    }
+
+    fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        self.note(self.sessions.tls12_session(server_name))
+    }
+
+    fn remove_tls12_session(&self, server_name: &ServerName<'static>) {
+        self.sessions.remove_tls12_session(server_name);
+    }
+
+    fn insert_tls13_ticket(&self, server_name: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        self.sessions.insert_tls13_ticket(server_name, ticket);
+    }
+
+    fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.note(self.sessions.take_tls13_ticket(server_name))
+    }
+}

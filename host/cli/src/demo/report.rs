@@ -1,0 +1,157 @@
+//! What the demo prints: a table for people, one object for programs.
+
+use std::{io::Write, time::Duration};
+
+use innkeeper_artifacts::Artifact;
+use innkeeper_proxy::{Proxy, TenantStats, core::Callback};
+use serde::Serialize;
+
+use super::client::Visits;
+
+/// What came of one tenant.
+#[derive(Serialize)]
+pub(crate) struct Row {
+    name: &'static str,
+    guest: &'static str,
+    language: &'static str,
+    handshakes: u64,
+    resumable: u64,
+    resumed: u64,
+    pub(crate) failed: u64,
+    lookups: u64,
+    lookup_ns_p50: u64,
+    lookup_ns_p99: u64,
+    fuel_per_lookup: u64,
+    faults: u64,
+    false_claims: u64,
+    state: &'static str,
+    #[serde(skip)]
+    guest_calls: u64,
+}
+
+impl Row {
+    pub(crate) fn new(artifact: &'static Artifact, visits: &Visits, stats: &TenantStats) -> Self {
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+        let cache = &stats.cache;
+        let lookups = cache.calls(Callback::Lookup);
+        Self {
+            name: artifact.name,
+            guest: if artifact.is_hostile { "hostile" } else { "honest" },
+            language: artifact.language,
+            handshakes: read(&visits.handshakes),
+            resumable: read(&visits.resumable),
+            resumed: read(&visits.resumed),
+            failed: read(&visits.failed),
+            lookups,
+            lookup_ns_p50: cache.lookup_ns.value_at_quantile(0.5),
+            lookup_ns_p99: cache.lookup_ns.value_at_quantile(0.99),
+            fuel_per_lookup: cache.fuel(Callback::Lookup).checked_div(lookups).unwrap_or(0),
+            faults: cache.faults.iter().sum(),
+            false_claims: cache.false_claims,
+            state: cache.state.name(),
+            guest_calls: cache.calls.iter().sum(),
+        }
+    }
+
+    fn cells(&self) -> [String; COLUMNS.len()] {
+        let us = |ns: u64| format!("{:.1}", ns as f64 / 1_000.0);
+        [
+            self.name.into(),
+            self.guest.into(),
+            self.language.into(),
+            self.handshakes.to_string(),
+            format!("{} of {}", self.resumed, self.resumable),
+            self.failed.to_string(),
+            self.guest_calls.to_string(),
+            us(self.lookup_ns_p50),
+            us(self.lookup_ns_p99),
+            self.fuel_per_lookup.to_string(),
+            self.faults.to_string(),
+            self.false_claims.to_string(),
+            self.state.into(),
+        ]
+    }
+}
+
+const COLUMNS: [&str; 13] = [
+    "tenant",
+    "guest",
+    "language",
+    "handshakes",
+    "resumed",
+    "failed",
+    "guest calls",
+    "lookup µs p50",
+    "p99",
+    "fuel/lookup",
+    "faults",
+    "false claims",
+    "state",
+];
+
+/// Columns of text; the others are numbers, set to the right.
+const TEXT: [usize; 4] = [0, 1, 2, 12];
+
+pub(crate) fn table(rows: &[Row], wall: Duration) -> String {
+    let cells: Vec<[String; COLUMNS.len()]> = rows.iter().map(Row::cells).collect();
+    let width = |column: usize| {
+        let lengths = cells.iter().map(|row| row[column].chars().count());
+        lengths.chain([COLUMNS[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let line = |row: [&str; COLUMNS.len()]| {
+        let cell = |(column, text): (usize, &str)| match TEXT.contains(&column) {
+            true => format!("{text:<width$}", width = widths[column]),
+            false => format!("{text:>width$}", width = widths[column]),
+        };
+        let row: Vec<String> = row.into_iter().enumerate().map(cell).collect();
+        format!("{}\n", row.join("  ").trim_end())
+    };
+    let rule: String = widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("  ");
+    let mut table = line(COLUMNS) + &rule + "\n";
+    for row in &cells {
+        table += &line(row.each_ref().map(String::as_str));
+    }
+    let failed: u64 = rows.iter().map(|row| row.failed).sum();
+    table + &format!("\n{failed} failed handshakes, {:.1} s\n", wall.as_secs_f64())
+}
+
+pub(crate) fn json(rows: &[Row], wall: Duration) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Report<'a> {
+        tenants: &'a [Row],
+        wall_s: f64,
+    }
+    Ok(serde_json::to_string(&Report { tenants: rows, wall_s: wall.as_secs_f64() })?)
+}
+
+/// Says which tenants are missing, and why.
+pub(crate) fn left_out(out: &mut impl Write, artifacts: &[&Artifact]) -> std::io::Result<()> {
+    for artifact in artifacts {
+        if let Err(why) = artifact.component {
+            writeln!(out, "left out: {}, since {why}", artifact.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Says how to try each tenant by hand.
+pub(crate) fn commands<'a>(
+    out: &mut impl Write,
+    proxy: &Proxy,
+    server_names: impl Iterator<Item = &'a str>,
+    is_kept: bool,
+) -> std::io::Result<()> {
+    let address = proxy.local_address();
+    match is_kept {
+        true => writeln!(out, "\nTry it, and end it with Ctrl-C:")?,
+        false => writeln!(out, "\nTo try it by hand (with `--keep`, which keeps the demo up):")?,
+    }
+    for server_name in server_names {
+        writeln!(
+            out,
+            "  openssl s_client -connect {address} -servername {server_name} -tls1_2 -no_ticket -reconnect </dev/null"
+        )?;
+    }
+    Ok(())
+}

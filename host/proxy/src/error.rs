@@ -1,0 +1,78 @@
+//! What can go wrong: at start, by the operator's settings; later, connection by connection.
+
+use std::{io, time::Duration};
+
+/// Why the proxy does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two tenants have the same name.
+    #[error("tenant `{0}` is there twice")]
+    TenantTwice(String),
+    /// Two tenants serve the same server name.
+    #[error("server name `{server_name}` is served by `{first}` and by `{second}`: one tenant can have it")]
+    ServerNameTwice {
+        /// The server name.
+        server_name: String,
+        /// A tenant that has it.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// A tenant has no server name, so that no connection would reach it.
+    #[error("tenant `{0}` has no server name")]
+    NoServerName(String),
+    /// A tenant's certificate or key does not do.
+    #[error("certificate or key of tenant `{tenant}`: {source}")]
+    Certificate {
+        /// The tenant.
+        tenant: String,
+        /// What rustls says.
+        source: tokio_rustls::rustls::Error,
+    },
+    /// A tenant's cache does not open.
+    #[error("cache of tenant `{tenant}` does not open")]
+    Cache {
+        /// The tenant.
+        tenant: String,
+        /// Why not.
+        source: innkeeper_core::OpenError,
+    },
+    /// The proxy cannot listen.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Why a connection ended early. Each is one connection's own.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectionError {
+    /// The client sent no server name, or one that no tenant serves.
+    #[error("no tenant serves this server name")]
+    UnknownServerName,
+    /// The handshake failed.
+    #[error("handshake failed: {0}")]
+    Handshake(io::Error),
+    /// The handshake took too long.
+    #[error("handshake not done in {} ms", .0.as_millis())]
+    HandshakeTimeout(Duration),
+    /// The upstream cannot be reached.
+    #[error("upstream {address} cannot be reached: {source}")]
+    Upstream {
+        /// Its address.
+        address: std::net::SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The transfer broke off.
+    #[error("transfer broke off: {0}")]
+    Transfer(io::Error),
+    /// The connection lived longer than a connection may.
+    #[error("connection older than {} s", .0.as_secs())]
+    TooOld(Duration),
+}

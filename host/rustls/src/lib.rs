@@ -1,0 +1,143 @@
+//! Innkeeper session caches as session stores of rustls.
+//!
+//! [`ServerSessions`] is one tenant's store in the server role. For each connection it gives rustls a store of that
+//! connection's own, which knows the server name that the client asked for, and bounds what the connection may cost.
+//!
+//! What a guest does never shows in a handshake but as a full one. This crate never learns what a guest is: it sees a
+//! [`Reader`] and a [`Mailbox`](innkeeper_core::Mailbox).
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use innkeeper_core::{Name, Reader, Secret};
+use rustls::{
+    ServerConfig,
+    server::{NoServerSessionStorage, StoresServerSessions},
+};
+
+/// The length of every session id and ticket id that rustls issues. Another length is nothing of ours.
+const ID_LEN: usize = 32;
+
+/// How many times one connection may cause the guest to be asked. A client that means well needs one.
+const ASKS_MAX: u32 = 2;
+
+/// A tenant's server sessions.
+#[derive(Clone)]
+pub struct ServerSessions {
+    reader: Reader<Secret>,
+}
+
+impl ServerSessions {
+    /// A store over a cache that was opened in the server role.
+    pub fn new(reader: Reader<Secret>) -> Self {
+        Self { reader }
+    }
+
+    /// The tenant's configuration with a store for one connection to `server_name`, which must be in lower case.
+    ///
+    /// Costs a copy of the configuration's references. Blocking guest calls then happen on the thread that drives the
+    /// handshake, for at most twice the read grant's time each.
+    pub fn scoped(&self, config: &ServerConfig, server_name: &str) -> Arc<ServerConfig> {
+        let mut config = config.clone();
+        config.session_storage = Arc::new(ConnectionSessions {
+            reader: self.reader.clone(),
+            server_name: server_name.into(),
+            is_tls12: AtomicBool::new(false),
+            asks_left: AtomicU32::new(ASKS_MAX),
+        });
+        Arc::new(config)
+    }
+}
+
+impl fmt::Debug for ServerSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSessions").finish_non_exhaustive()
+    }
+}
+
+/// Sets what every tenant's configuration needs, so that each resumption goes through its cache: no stateless tickets,
+/// one session for each TLS 1.3 handshake, no early data, and no store besides.
+pub fn prepare(config: &mut ServerConfig) {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    // Disabled is the default: rustls then keeps TLS 1.3 sessions in the store.
+    debug_assert!(!config.ticketer.enabled(), "stateless tickets would go past the cache");
+    config.send_tls13_tickets = 1;
+    config.max_tls13_tickets = 1;
+    config.max_early_data_size = 0;
+}
+
+/// The store of one connection.
+struct ConnectionSessions {
+    reader: Reader<Secret>,
+    server_name: Box<str>,
+    /// Whether the handshake is TLS 1.2. rustls tells no version, but asks `can_cache` for TLS 1.2 only, before `put`.
+    is_tls12: AtomicBool,
+    asks_left: AtomicU32,
+}
+
+/// An id with the protocol version before it, so that an id of one version is unknown in the other.
+type VersionedId = [u8; 1 + ID_LEN];
+
+#[derive(Clone, Copy)]
+enum Version {
+    Tls12 = 2,
+    Tls13 = 3,
+}
+
+fn versioned(version: Version, key: &[u8]) -> Option<VersionedId> {
+    let key: &[u8; ID_LEN] = key.try_into().ok()?;
+    let mut id = [version as u8; 1 + ID_LEN];
+    id[1..].copy_from_slice(key);
+    Some(id)
+}
+
+impl ConnectionSessions {
+    fn name<'a>(&'a self, id: &'a VersionedId) -> Name<'a> {
+        Name { partial: self.server_name.as_bytes(), id }
+    }
+
+    /// Spends one of the connection's asks, if the vault holds the session: else the guest will not be asked anyway.
+    fn may_ask(&self, name: Name<'_>) -> bool {
+        let spend = |left: u32| left.checked_sub(1);
+        !self.reader.holds(name) || self.asks_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, spend).is_ok()
+    }
+}
+
+impl StoresServerSessions for ConnectionSessions {
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
+        let value = Secret::new(value);
+        let version = if self.is_tls12.load(Ordering::Acquire) { Version::Tls12 } else { Version::Tls13 };
+        let Some(id) = versioned(version, &key) else { return false };
+        self.reader.mailbox().update(self.name(&id), value)
+    }
+
+    /// TLS 1.2: a session id may be used many times.
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let id = versioned(Version::Tls12, key)?;
+        let name = self.name(&id);
+        self.may_ask(name).then(|| self.reader.lookup(name))?.map(Secret::into_exposed)
+    }
+
+    /// TLS 1.3: a ticket is used once.
+    fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let id = versioned(Version::Tls13, key)?;
+        let name = self.name(&id);
+        self.may_ask(name).then(|| self.reader.take(name))?.map(Secret::into_exposed)
+    }
+
+    fn can_cache(&self) -> bool {
+        self.is_tls12.store(true, Ordering::Release);
+        true
+    }
+}
+
+impl fmt::Debug for ConnectionSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionSessions").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
