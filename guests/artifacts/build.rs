@@ -67,7 +67,7 @@ type Built = (&'static str, Result<Component, BuildError>, &'static str, bool);
 fn rust_guests(top: &Path) -> Vec<Built> {
     // One folder for all profiles, and not the outer build's own: that one is locked.
     let target = top.join("target/guests");
-    let modules = build_rust(&top.join("Cargo.toml"), &target, &RUST_ARGS);
+    let modules = build_rust(&top.join("Cargo.toml"), Some(&target), &RUST_ARGS);
     let modules = modules.unwrap_or_else(|error| panic!("the Rust guests do not build: {error}"));
     let component = |wanted: &str| {
         let module = modules.iter().find(|module| module.name == wanted);

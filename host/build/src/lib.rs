@@ -66,7 +66,7 @@ pub fn build(source: &Path) -> Result<Component, BuildError> {
     match Language::of_folder(source)? {
         Language::C => build_c(source),
         Language::Rust => {
-            let modules = build_rust(&source.join("Cargo.toml"), &source.join("target"), &[])?;
+            let modules = build_rust(&source.join("Cargo.toml"), None, &[])?;
             match modules.as_slice() {
                 [module] => component_from_module(&module.bytes),
                 modules => Err(BuildError::NotOneModule {

@@ -28,35 +28,30 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 
 /// What an outer cargo sets for itself, and what would reach the guest's build from it.
-const OUTER: [&str; 7] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTC",
-    "RUSTC_WRAPPER",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "CARGO_BUILD_TARGET",
-    "CARGO_TARGET_DIR",
-];
+const OUTER: [&str; 6] =
+    ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
 
 /// Runs `cargo build --release` on a package for `wasm32-unknown-unknown`, with `args` besides, and gives every module
-/// it makes: `cdylib`s and examples of that type.
+/// it makes: `cdylib`s and examples of that type. Cargo uses its own target folder unless it is given one, as it must be
+/// by a build script, whose outer cargo has the usual one locked.
 ///
 /// # Errors
 /// When cargo or the target is missing, or the build fails.
-pub fn build_rust(manifest: &Path, target_folder: &Path, args: &[&str]) -> Result<Vec<Module>, BuildError> {
+pub fn build_rust(manifest: &Path, target_folder: Option<&Path>, args: &[&str]) -> Result<Vec<Module>, BuildError> {
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(manifest)
-        .arg("--target-dir")
-        .arg(target_folder)
         .args(args)
         .envs(SETTINGS)
         .stdin(Stdio::null());
     OUTER.iter().for_each(|name| {
         cargo.env_remove(name);
     });
+    if let Some(target_folder) = target_folder {
+        cargo.arg("--target-dir").arg(target_folder);
+    }
     let output = cargo
         .output()
         .map_err(|_| BuildError::ToolMissing { tool: "cargo", hint: "install Rust from https://rustup.rs" })?;

@@ -1,0 +1,112 @@
+//! Clients as users have them: `openssl`, `curl`, `python3`.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{House, REQUEST};
+
+/// How a program ended and what it printed, both streams.
+#[derive(Debug)]
+pub struct Ended {
+    /// Whether it says that all went well.
+    pub is_success: bool,
+    /// What it printed.
+    pub output: String,
+}
+
+impl Ended {
+    /// How often a text is in the output.
+    pub fn count(&self, text: &str) -> usize {
+        self.output.matches(text).count()
+    }
+}
+
+/// Runs a program to its end with `input` on its standard input.
+///
+/// # Panics
+/// When the program is not there.
+fn run(program: &str, args: &[&str], input: &str) -> Ended {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("`{program}` is needed, and does not run: {error}"));
+    // A program that ends early does not read it all.
+    let _ = child.stdin.take().expect("standard input is a pipe").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("a child can be waited for");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    Ended { is_success: output.status.success(), output: text }
+}
+
+/// Runs `openssl s_client` against the house, sending one request.
+pub fn openssl(house: &House, server_name: &str, args: &[&str]) -> Ended {
+    let address = house.address().to_string();
+    let authorities = house.authorities();
+    let mut all = vec!["s_client", "-connect", &address, "-CAfile", path(&authorities)];
+    if !server_name.is_empty() {
+        all.extend(["-servername", server_name]);
+    }
+    all.extend(args);
+    run("openssl", &all, REQUEST)
+}
+
+/// Runs `curl` for the same page several times in one process.
+pub fn curl(house: &House, server_name: &str, times: usize, args: &[&str]) -> Ended {
+    let port = house.address().port();
+    let url = format!("https://{server_name}:{port}/");
+    let resolve = format!("{server_name}:{port}:{}", house.address().ip());
+    let authorities = house.authorities();
+    let mut all = vec!["--silent", "--show-error", "--noproxy", "*", "--max-time", "30", "--resolve", &resolve];
+    all.extend(["--cacert", path(&authorities)]);
+    all.extend(args);
+    all.extend(std::iter::repeat_n(url.as_str(), times));
+    run("curl", &all, "")
+}
+
+/// What Python's `ssl` does: a connection, a pause, and another with the session of the first.
+const PYTHON: &str = r#"
+import socket, ssl, sys
+port, name, authorities, version = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
+context = ssl.create_default_context(cafile=authorities)
+context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+context.options |= ssl.OP_NO_TICKET if version == "TLSv1_2" else 0
+def visit(session):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname=name, session=session) as tls:
+            tls.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            while tls.recv(4096):
+                pass
+            return tls.session, tls.session_reused
+session, first = visit(None)
+print("first", first, flush=True)
+sys.stdin.readline()
+_, second = visit(session)
+print("second", second, flush=True)
+"#;
+
+/// Runs Python's `ssl` with a stored session. `pause` runs between the two connections.
+///
+/// # Panics
+/// When Python is not there.
+pub fn python(house: &mut House, server_name: &str, version: &str, pause: impl FnOnce(&mut House)) -> Ended {
+    let port = house.address().port().to_string();
+    let authorities = house.authorities();
+    let mut command = Command::new("python3");
+    command.args(["-c", PYTHON, &port, server_name, path(&authorities), version]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("`python3` is needed, and does not run: {error}"));
+    let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+    let mut line = || lines.next().and_then(Result::ok).unwrap_or_default();
+    let first = line();
+    pause(house);
+    // A script that has failed does not read it.
+    let _ = child.stdin.take().expect("standard input is a pipe").write_all(b"go on\n");
+    let second = line();
+    let status = child.wait().expect("a child can be waited for");
+    Ended { is_success: status.success(), output: format!("{first}\n{second}\n") }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary folders have plain names")
+}
