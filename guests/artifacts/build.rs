@@ -4,7 +4,9 @@
 
 use std::{env, fmt::Write as _, fs, path::Path};
 
-use innkeeper_build::{BuildError, Component, build_c, build_rust, component_from_module, find_clang};
+use innkeeper_build::{
+    BuildError, Component, RustTarget, build_c, build_rust, check_component, component_from_module, find_clang,
+};
 
 /// Guests in Rust: the module that cargo makes, the guest's name, and whether it is hostile.
 const RUST: [(&str, &str, bool); 6] = [
@@ -67,14 +69,25 @@ type Built = (&'static str, Result<Component, BuildError>, &'static str, bool);
 fn rust_guests(top: &Path) -> Vec<Built> {
     // One folder for all profiles, and not the outer build's own: that one is locked.
     let target = top.join("target/guests");
-    let modules = build_rust(&top.join("Cargo.toml"), Some(&target), &RUST_ARGS);
+    let manifest = top.join("Cargo.toml");
+    let modules = build_rust(&manifest, RustTarget::Unknown, Some(&target), &RUST_ARGS);
     let modules = modules.unwrap_or_else(|error| panic!("the Rust guests do not build: {error}"));
     let component = |wanted: &str| {
         let module = modules.iter().find(|module| module.name == wanted);
         component_from_module(&module.unwrap_or_else(|| panic!("cargo made no module {wanted}")).bytes)
             .unwrap_or_else(|error| panic!("{wanted}: {error}"))
     };
-    RUST.iter().map(|(module, name, is_hostile)| (*name, Ok(component(module)), "Rust", *is_hostile)).collect()
+    let sealed = RUST.iter().map(|(module, name, is_hostile)| (*name, Ok(component(module)), "Rust", *is_hostile));
+    sealed.chain([("rust-lru-wasi", Ok(wasi_guest(&manifest, &target)), "Rust", false)]).collect()
+}
+
+/// The Rust `lru` once more, as an author builds it for whom std names WASI.
+fn wasi_guest(manifest: &Path, target: &Path) -> Component {
+    let args = ["--package=innkeeper-guest-lru", "--lib"];
+    let built = build_rust(manifest, RustTarget::Wasip2, Some(target), &args).map(|mut modules| modules.pop());
+    let module = built.unwrap_or_else(|error| panic!("the WASI guest does not build: {error}"));
+    let component = check_component(module.expect("a cdylib is one component").bytes);
+    component.unwrap_or_else(|error| panic!("the WASI guest: {error}"))
 }
 
 fn c_guests(top: &Path) -> Vec<Built> {

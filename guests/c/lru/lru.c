@@ -15,9 +15,9 @@ typedef innkeeper_session_cache_types_key_t lru_key_t;
 typedef struct {
   lru_key_t key;
   uint64_t session;
-  uint32_t next_of_key;      // in the bucket of the key; of free nodes, the next free one
-  uint32_t next_of_partial;  // in the bucket of the partial key
-  uint32_t older, newer;     // in the order of use
+  uint32_t next_of_key;  // in the bucket of the key; of free nodes, the next free one
+  uint32_t next_of_partial, previous_of_partial;  // in the bucket of the partial key, which may be long
+  uint32_t older, newer;  // in the order of use
 } node_t;
 
 typedef struct {
@@ -66,6 +66,8 @@ static void link_buckets(lru_t *lru, uint32_t at) {
   uint32_t *of_key = key_bucket(lru, node->key), *of_partial = partial_bucket(lru, node->key.partial);
   node->next_of_key = *of_key;
   node->next_of_partial = *of_partial;
+  node->previous_of_partial = NONE;
+  if (*of_partial != NONE) lru->nodes[*of_partial].previous_of_partial = at;
   *of_key = *of_partial = at;
 }
 
@@ -74,9 +76,9 @@ static void forget(lru_t *lru, uint32_t at) {
   uint32_t *link = key_bucket(lru, node->key);
   while (*link != at) link = &lru->nodes[*link].next_of_key;
   *link = node->next_of_key;
-  link = partial_bucket(lru, node->key.partial);
-  while (*link != at) link = &lru->nodes[*link].next_of_partial;
-  *link = node->next_of_partial;
+  uint32_t next = node->next_of_partial, previous = node->previous_of_partial;
+  *(previous == NONE ? partial_bucket(lru, node->key.partial) : &lru->nodes[previous].next_of_partial) = next;
+  if (next != NONE) lru->nodes[next].previous_of_partial = previous;
   unlink_use(lru, at);
   node->next_of_key = lru->free;
   lru->free = at;
@@ -156,6 +158,9 @@ void exports_innkeeper_session_cache_callbacks_delete(uint64_t cache, lru_key_t 
   if (at != NONE) forget(of(cache), at);
 }
 
+// More sessions than the host asks for, and well within a call's fuel.
+#define SELECTED_MAX 256
+
 // Newest registration first, as the bucket has them.
 void exports_innkeeper_session_cache_callbacks_select_session(
     uint64_t cache, uint64_t partial, exports_innkeeper_session_cache_callbacks_list_session_t *sessions) {
@@ -163,7 +168,8 @@ void exports_innkeeper_session_cache_callbacks_select_session(
   sessions->ptr = NULL;
   sessions->len = 0;
   size_t cap = 0;
-  for (uint32_t at = *partial_bucket(lru, partial); at != NONE; at = lru->nodes[at].next_of_partial) {
+  for (uint32_t at = *partial_bucket(lru, partial); at != NONE && sessions->len < SELECTED_MAX;
+       at = lru->nodes[at].next_of_partial) {
     if (lru->nodes[at].key.partial != partial) continue;
     if (sessions->len == cap) {
       cap = cap ? cap * 2 : 8;

@@ -84,6 +84,9 @@ impl Fold {
     }
 }
 
+/// As many sessions as `select_session` should look at: more than the host asks for, and well within a call's fuel.
+pub const SELECTED_MAX: usize = 256;
+
 /// The logic of a session cache. One value is one cache; the host may have several instances of the same cache.
 pub trait SessionCache: Sized + 'static {
     /// Opens a cache.
@@ -104,7 +107,7 @@ pub trait SessionCache: Sized + 'static {
     /// Finds the session under a key. The host asks only for keys that its vault holds; none means: do not resume.
     fn lookup(&mut self, key: Key) -> Option<Session>;
 
-    /// Gives the sessions of a partial key, best first.
+    /// Gives the sessions of a partial key, best first. No more than [`SELECTED_MAX`].
     fn select_session(&mut self, partial: PartialKey) -> Vec<Session>;
 
     /// Counts the sessions.

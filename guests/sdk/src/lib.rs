@@ -46,7 +46,7 @@ pub mod index;
 pub mod testing;
 
 pub use crate::{
-    cache::{Fold, InitArgs, Key, PartialKey, Role, Session, SessionCache, SessionId},
+    cache::{Fold, InitArgs, Key, PartialKey, Role, SELECTED_MAX, Session, SessionCache, SessionId},
     index::KeyMap,
 };
 

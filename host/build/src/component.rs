@@ -35,12 +35,19 @@ pub(crate) fn world() -> Result<(Resolve, WorldId), BuildError> {
 /// When it is no module, has no types or others, or imports what a component cannot give.
 pub fn component_from_module(module: &[u8]) -> Result<Component, BuildError> {
     let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
-    let bytes = encoded.map_err(encode_error)?;
+    check_component(encoded.map_err(encode_error)?)
+}
+
+/// Checks a component that another tool made.
+///
+/// # Errors
+/// When it is no component, or does not export the callbacks.
+pub fn check_component(bytes: Vec<u8>) -> Result<Component, BuildError> {
     let imports = imports(&bytes)?;
     Ok(Component { bytes, imports })
 }
 
-/// The same for a module written by hand: puts the types of our world in first.
+/// As [`component_from_module`], for a module written by hand: puts the types of our world in first.
 ///
 /// # Errors
 /// As [`component_from_module`].

@@ -12,9 +12,9 @@ use std::path::Path;
 
 pub use crate::{
     c::{build_c, find_clang},
-    component::{Component, component_from_module, embed_and_encode},
+    component::{Component, check_component, component_from_module, embed_and_encode},
     error::BuildError,
-    rust::{Module, build_rust},
+    rust::{Module, RustTarget, build_rust},
 };
 
 /// The WIT package that every guest is built against.
@@ -66,7 +66,7 @@ pub fn build(source: &Path) -> Result<Component, BuildError> {
     match Language::of_folder(source)? {
         Language::C => build_c(source),
         Language::Rust => {
-            let modules = build_rust(&source.join("Cargo.toml"), None, &[])?;
+            let modules = build_rust(&source.join("Cargo.toml"), RustTarget::Unknown, None, &[])?;
             match modules.as_slice() {
                 [module] => component_from_module(&module.bytes),
                 modules => Err(BuildError::NotOneModule {

@@ -7,7 +7,7 @@ use std::{
 
 use crate::BuildError;
 
-/// A core module that a build made.
+/// A core module, or a component, that a build made.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// The name of its crate or example.
@@ -15,8 +15,6 @@ pub struct Module {
     /// The file.
     pub bytes: Vec<u8>,
 }
-
-const TARGET: &str = "wasm32-unknown-unknown";
 
 /// What a guest is built with unless its package says otherwise: small and fast, with 64 KiB of stack.
 const SETTINGS: [(&str, &str); 5] = [
@@ -31,16 +29,46 @@ const SETTINGS: [(&str, &str); 5] = [
 const OUTER: [&str; 6] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
 
-/// Runs `cargo build --release` on a package for `wasm32-unknown-unknown`, with `args` besides, and gives every module
-/// it makes: `cdylib`s and examples of that type. Cargo uses its own target folder unless it is given one, as it must be
+/// What a Rust guest is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RustTarget {
+    /// Core modules that import nothing but our package.
+    Unknown,
+    /// Components that import WASI.
+    Wasip2,
+}
+
+impl RustTarget {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "wasm32-unknown-unknown",
+            Self::Wasip2 => "wasm32-wasip2",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Self::Unknown => "rustup target add wasm32-unknown-unknown",
+            Self::Wasip2 => "rustup target add wasm32-wasip2",
+        }
+    }
+}
+
+/// Runs `cargo build --release` on a package, with `args` besides, and gives every module or
+/// component it makes: `cdylib`s and examples of that type. Cargo uses its own target folder unless it is given one, as it must be
 /// by a build script, whose outer cargo has the usual one locked.
 ///
 /// # Errors
 /// When cargo or the target is missing, or the build fails.
-pub fn build_rust(manifest: &Path, target_folder: Option<&Path>, args: &[&str]) -> Result<Vec<Module>, BuildError> {
+pub fn build_rust(
+    manifest: &Path,
+    target: RustTarget,
+    target_folder: Option<&Path>,
+    args: &[&str],
+) -> Result<Vec<Module>, BuildError> {
     let mut cargo = Command::new("cargo");
     cargo
-        .args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"])
+        .args(["build", "--release", "--target", target.name(), "--message-format", "json-render-diagnostics"])
         .arg("--manifest-path")
         .arg(manifest)
         .args(args)
@@ -58,8 +86,7 @@ pub fn build_rust(manifest: &Path, target_folder: Option<&Path>, args: &[&str]) 
     if !output.status.success() {
         let output = String::from_utf8_lossy(&output.stderr).into_owned();
         if output.contains("can't find crate for `core`") || output.contains("can't find crate for `std`") {
-            let hint = "rustup target add wasm32-unknown-unknown";
-            return Err(BuildError::ToolMissing { tool: TARGET, hint });
+            return Err(BuildError::ToolMissing { tool: target.name(), hint: target.hint() });
         }
         return Err(BuildError::ToolFailed { tool: "cargo build", output });
     }

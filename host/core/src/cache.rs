@@ -4,6 +4,7 @@
 //! instance's is taken first; nobody waits for an instance while holding the vault.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -22,7 +23,7 @@ use crate::{
     keeper::Keeper,
     mailbox::Messages,
     owner::{Line, OwnerSide},
-    sync::{Mutex, MutexGuard},
+    sync::{Condvar, Mutex, MutexGuard},
 };
 
 /// Everything that the owner, the readers and the owner thread of a cache share.
@@ -34,11 +35,15 @@ pub(crate) struct Cache<V> {
     /// The first instance is the owner's: only its evictions count.
     pub(crate) instances: Box<[Instance]>,
     pub(crate) breaker: Mutex<Breaker>,
+    /// Mirrors the breaker's: no reader asks any instance.
+    pub(crate) is_suspended: AtomicBool,
     /// Keys lately looked up in other instances, to be echoed into the first. Bounded, lossy.
-    pub(crate) echoes: Mutex<Vec<Key>>,
+    pub(crate) echoes: Mutex<VecDeque<Key>>,
     /// Folds begun, so that each has tokens of its own.
     pub(crate) folds: AtomicU64,
     pub(crate) messages: Mutex<Messages<V>>,
+    /// Signalled with `messages` when an update has been done.
+    pub(crate) arrival: Condvar,
     /// Only the owner thread takes this lock.
     pub(crate) owner_side: Mutex<OwnerSide>,
     pub(crate) line: Arc<Line>,
@@ -58,14 +63,15 @@ const LOOKUP_NS_MAX: u64 = 10_000_000_000;
 /// A place for one running instance.
 pub(crate) struct Instance {
     seat: Mutex<Seat>,
-    /// Mirrors "the seat is empty", for the owner thread to see without the lock.
+    /// Mirrors "the seat is empty", for those without the lock. Written by those who hold it.
     is_down: AtomicBool,
+    /// Its own lock, held for an instant, so that a reading of counters never waits for a guest.
+    lookup_ns: Mutex<Histogram<u32>>,
 }
 
-pub(crate) struct Seat {
-    running: Option<Running>,
-    lookup_ns: Histogram<u32>,
-}
+/// Where an instance sits while it runs.
+#[derive(Default)]
+pub(crate) struct Seat(Option<Running>);
 
 /// An instance whose `init` has succeeded.
 pub(crate) struct Running {
@@ -76,7 +82,7 @@ pub(crate) struct Running {
 impl Instance {
     pub(crate) fn empty() -> Self {
         let lookup_ns = Histogram::new(2).expect("two significant digits are allowed");
-        Self { seat: Mutex::new(Seat { running: None, lookup_ns }), is_down: AtomicBool::new(true) }
+        Self { seat: Mutex::default(), is_down: AtomicBool::new(true), lookup_ns: Mutex::new(lookup_ns) }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -96,15 +102,21 @@ impl Instance {
     }
 
     pub(crate) fn put(&self, running: Running) {
-        self.seat.lock().running = Some(running);
+        let mut seat = self.seat.lock();
+        seat.0 = Some(running);
         self.is_down.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn record_lookup(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(LOOKUP_NS_MAX);
+        self.lookup_ns.lock().record(ns).expect("the histogram grows by itself");
     }
 
     /// Empties the seat. The instance is dropped after the lock.
     pub(crate) fn remove(&self) -> Option<Running> {
-        let running = self.seat.lock().running.take();
+        let mut seat = self.seat.lock();
         self.is_down.store(true, Ordering::Release);
-        running
+        seat.0.take()
     }
 }
 
@@ -122,13 +134,6 @@ impl Running {
 
 fn guarded<T>(ask: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Fault::Panic))
-}
-
-impl Seat {
-    pub(crate) fn record_lookup(&mut self, time: Duration) {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(LOOKUP_NS_MAX);
-        self.lookup_ns.record(ns).expect("the histogram grows by itself");
-    }
 }
 
 impl<V: Value> Cache<V> {
@@ -162,11 +167,11 @@ impl<V: Value> Cache<V> {
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
-        let running = seat.running.as_mut().ok_or(Miss::Down)?;
+        let running = seat.0.as_mut().ok_or(Miss::Down)?;
         let answer = running.call(call, ask);
         self.count(call);
         answer.map_err(|fault| {
-            seat.running = None;
+            seat.0 = None;
             instance.is_down.store(true, Ordering::Release);
             self.faulted(call.callback(), &fault);
             Miss::Fault
@@ -181,6 +186,7 @@ impl<V: Value> Cache<V> {
         let is_suspended = {
             let mut breaker = self.breaker.lock();
             breaker.fault(now_ms);
+            self.is_suspended.store(breaker.is_suspended(), Ordering::Release);
             breaker.is_suspended()
         };
         let (cache, kind, callback) = (self.keeper.label.as_str(), fault.kind().name(), callback.name());
@@ -201,10 +207,20 @@ impl<V: Value> Cache<V> {
         }
     }
 
+    /// Notes that every instance runs, if it does.
+    pub(crate) fn recovered(&self) {
+        // A fault empties its seat before it takes this lock, so none can come in between unseen.
+        let mut breaker = self.breaker.lock();
+        if !self.instances.iter().any(Instance::is_down) {
+            breaker.recovered();
+            self.is_suspended.store(false, Ordering::Release);
+        }
+    }
+
     pub(crate) fn state(&self) -> CacheState {
         if self.is_ended.load(Ordering::Acquire) {
             CacheState::Ended
-        } else if self.breaker.lock().is_suspended() {
+        } else if self.is_suspended.load(Ordering::Acquire) {
             CacheState::Suspended
         } else if self.instances.iter().any(Instance::is_down) {
             CacheState::Restarting
@@ -216,7 +232,7 @@ impl<V: Value> Cache<V> {
     pub(crate) fn stats(&self) -> CacheStats {
         let mut lookup_ns: Histogram<u32> = Histogram::new(2).expect("two significant digits are allowed");
         for instance in &self.instances {
-            lookup_ns.add(&instance.lock().lookup_ns).expect("the sum grows by itself");
+            lookup_ns.add(&*instance.lookup_ns.lock()).expect("the sum grows by itself");
         }
         self.keeper.stats(self.state(), lookup_ns)
     }

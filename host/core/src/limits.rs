@@ -18,7 +18,8 @@ pub enum SizeClass {
 pub struct Grant {
     /// Fuel: roughly one unit for each WebAssembly instruction.
     pub fuel: u64,
-    /// Wall-clock time, and how long a reader waits for a busy instance.
+    /// Time on a core, and how long a reader waits for a busy instance. A call whose thread does not get a core may take
+    /// up to ten times as long on the wall clock.
     pub time: Duration,
 }
 

@@ -1,17 +1,22 @@
 //! The way to the owner: one bounded mailbox for each cache, open to any thread.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    hash::BuildHasherDefault,
     sync::{Arc, mpsc::SyncSender},
+    time::Duration,
 };
 
-use crate::{Key, Name, OwnedName, Refusal, Session, Value, cache::Cache};
+use crate::{Key, Name, OwnedName, Refusal, Session, Value, cache::Cache, vault::KeyHasher};
 
 /// A message for the owner. Those of the owner's own handle carry a reply.
 pub(crate) enum Message<V> {
     Update {
+        key: Key,
         name: OwnedName,
         value: V,
+        /// No longer than this, whatever the vault gives.
+        lifetime_ms: u64,
         reply: Option<SyncSender<Result<(), Refusal>>>,
     },
     Delete {
@@ -37,21 +42,24 @@ pub(crate) struct Messages<V> {
     queue: VecDeque<Message<V>>,
     posted_max: usize,
     is_closed: bool,
+    /// Keys of updates that have been posted and not yet done, with how many of each.
+    on_their_way: HashMap<Key, u32, BuildHasherDefault<KeyHasher>>,
 }
 
 impl<V> Messages<V> {
     pub(crate) fn new(posted_max: usize) -> Self {
-        Self { queue: VecDeque::new(), posted_max, is_closed: false }
+        Self { queue: VecDeque::new(), posted_max, is_closed: false, on_their_way: HashMap::default() }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Message<V>> {
         self.queue.pop_front()
     }
 
-    /// Drops all that waits and takes nothing more.
-    pub(crate) fn close(&mut self) {
-        self.is_closed = true;
-        self.queue = VecDeque::new();
+    fn push(&mut self, message: Message<V>) {
+        if let Message::Update { key, .. } = &message {
+            *self.on_their_way.entry(*key).or_default() += 1;
+        }
+        self.queue.push_back(message);
     }
 }
 
@@ -74,7 +82,14 @@ impl<V: Value> Mailbox<V> {
 
     /// Posts an `update`. False when the mailbox is full or the cache has ended; the value is then wiped.
     pub fn update(&self, name: Name<'_>, value: V) -> bool {
-        self.cache.post(Message::Update { name: name.into(), value, reply: None })
+        self.update_for(name, value, Duration::MAX)
+    }
+
+    /// Posts an `update` of a session that lives for `lifetime` at most, however long the cache keeps others.
+    pub fn update_for(&self, name: Name<'_>, value: V, lifetime: Duration) -> bool {
+        let key = self.cache.fingerprints.key(name);
+        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        self.cache.post(Message::Update { key, name: name.into(), value, lifetime_ms, reply: None })
     }
 
     /// Posts a `delete`. False when the mailbox is full or the cache has ended.
@@ -90,12 +105,14 @@ impl<V: Value> Mailbox<V> {
 impl<V: Value> Cache<V> {
     fn post(self: &Arc<Self>, message: Message<V>) -> bool {
         let mut messages = self.messages.lock();
-        if messages.is_closed || messages.queue.len() >= messages.posted_max {
+        // What a reader has taken, its guest must hear of: there are no more of these than there were sessions.
+        let is_bounded = !matches!(message, Message::Forget { .. });
+        if messages.is_closed || is_bounded && messages.queue.len() >= messages.posted_max {
             drop(messages);
             self.keeper.stats.posts_dropped.add(1);
             return false;
         }
-        messages.queue.push_back(message);
+        messages.push(message);
         drop(messages);
         self.schedule();
         true
@@ -105,9 +122,56 @@ impl<V: Value> Cache<V> {
     pub(crate) fn post_from_owner(self: &Arc<Self>, message: Message<V>) {
         let mut messages = self.messages.lock();
         if !messages.is_closed {
-            messages.queue.push_back(message);
+            messages.push(message);
         }
         drop(messages);
         self.schedule();
+    }
+
+    /// Puts a message before all others.
+    pub(crate) fn put_first(&self, message: Message<V>) {
+        self.messages.lock().queue.push_front(message);
+    }
+
+    /// Whether an update of a key has been posted and not yet done.
+    pub(crate) fn is_on_its_way(&self, key: Key) -> bool {
+        self.messages.lock().on_their_way.contains_key(&key)
+    }
+
+    /// Notes that the owner has done an update, for readers that wait for it.
+    pub(crate) fn arrived(&self, key: Key) {
+        let mut messages = self.messages.lock();
+        if let Entry::Occupied(mut n) = messages.on_their_way.entry(key) {
+            *n.get_mut() -= 1;
+            if *n.get() == 0 {
+                n.remove();
+            }
+        }
+        drop(messages);
+        self.arrival.notify_all();
+    }
+
+    /// Waits for an update of a key that is on its way, for at most a read's time. False when there is none.
+    ///
+    /// A client may come back with a session before the owner thread has had its turn. What a stranger makes up is on
+    /// no way, and waits for nothing.
+    pub(crate) fn await_update(&self, key: Key) -> bool {
+        let mut messages = self.messages.lock();
+        let is_on_its_way = |messages: &mut Messages<V>| messages.on_their_way.contains_key(&key);
+        if !is_on_its_way(&mut messages) {
+            return false;
+        }
+        self.arrival.wait_while_for(&mut messages, is_on_its_way, self.keeper.limits.read.time);
+        true
+    }
+
+    /// Drops all that waits and takes nothing more.
+    pub(crate) fn close_mailbox(&self) {
+        let mut messages = self.messages.lock();
+        messages.is_closed = true;
+        messages.queue = VecDeque::new();
+        messages.on_their_way = HashMap::default();
+        drop(messages);
+        self.arrival.notify_all();
     }
 }

@@ -64,7 +64,7 @@ impl CacheConfig {
             ("session_bytes", limits.session_bytes as u64, u64::from(u32::MAX)),
             ("vault_bytes", limits.vault_bytes as u64, u64::MAX),
             ("mailbox", limits.mailbox as u64, 1 << 20),
-            ("lifetime_ms", lifetime_ms, 1 << 42),
+            ("lifetime_ms", lifetime_ms, LIFETIME_MS_MAX),
         ];
         for (name, value, most) in checks {
             if value < 1 || value > most {
@@ -74,6 +74,9 @@ impl CacheConfig {
         Ok(())
     }
 }
+
+/// Seven days: RFC 9846, section 4.7.1, gives no TLS 1.3 session longer.
+const LIFETIME_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// The owner threads of a process, and the clock of their caches. Dropping it ends every cache and joins the threads.
 pub struct Owners {
@@ -163,9 +166,11 @@ fn new_cache<V: Value>(
         init_args,
         instances: (0..readers).map(|_| Instance::empty()).collect(),
         breaker: Mutex::new(Breaker::default()),
+        is_suspended: AtomicBool::new(false),
         echoes: Mutex::default(),
         folds: 0.into(),
         messages: Mutex::new(Messages::new(limits.mailbox)),
+        arrival: Condvar::new(),
         owner_side: Mutex::new(OwnerSide::new(reply, clock.now_ms(), lifetime_ms)),
         line: Arc::clone(line),
         is_queued: AtomicBool::new(false),
@@ -187,7 +192,9 @@ impl<V: Value> Owner<V> {
     /// # Errors
     /// When the vault does not take the session. A guest that fails does not make this fail: the vault keeps the session.
     pub fn update(&mut self, name: Name<'_>, value: V) -> Result<(), Refusal> {
-        let message = |reply| Message::Update { name: name.into(), value, reply: Some(reply) };
+        let key = self.cache.fingerprints.key(name);
+        let message =
+            |reply| Message::Update { key, name: name.into(), value, lifetime_ms: u64::MAX, reply: Some(reply) };
         self.ask(message).unwrap_or(Err(Refusal::Ended))
     }
 
@@ -220,7 +227,13 @@ impl<V: Value> Owner<V> {
     /// session has been wiped.
     pub fn terminate(self) {
         let (reply, answer) = sync_channel(1);
-        self.cache.owner_side.lock().on_end(reply);
+        {
+            let mut side = self.cache.owner_side.lock();
+            if self.cache.is_ended.load(Ordering::Acquire) {
+                return;
+            }
+            side.on_end(reply);
+        }
         self.close();
         // An error means that the thread has ended, and with it the cache.
         let _ = answer.recv();

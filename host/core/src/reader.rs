@@ -1,21 +1,26 @@
 //! The read side of a cache: a handle for any thread.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Session, Value,
     cache::{Cache, ECHOES_MAX, Instance, Seat},
+    sync::MutexGuard,
     vault::NotHeld,
 };
 
 /// Looks sessions up. Cloneable, for any thread.
 ///
-/// A read runs the guest on the caller's thread and blocks for at most the read grant's time twice: once for a busy
-/// instance, once for the guest. Every doubt is a miss.
+/// A read runs the guest on the caller's thread. It blocks for at most the read grant's time for a session that has been
+/// posted and not yet registered, for as long again for a busy instance, and then for the guest's call under its grant.
+/// Every doubt is a miss.
 pub struct Reader<V> {
     cache: Arc<Cache<V>>,
     mailbox: Mailbox<V>,
@@ -56,16 +61,21 @@ impl<V: Value> Reader<V> {
         &self.mailbox
     }
 
-    /// The cache's counters. Waits for each instance; costs microseconds.
+    /// The cache's counters. Waits for no guest; costs microseconds.
     pub fn stats(&self) -> CacheStats {
         self.cache.stats()
     }
 
-    /// Whether the vault holds a live session under a name. The guest is not asked.
+    /// Whether the vault holds a live session under a name, by now. The guest is not asked.
     pub fn holds(&self, name: Name<'_>) -> bool {
         let key = self.cache.fingerprints.key(name);
         let now_ms = self.cache.keeper.clock.now_ms();
         self.cache.keeper.vault.read().probe(key, name, now_ms).is_ok()
+    }
+
+    /// Whether a read of a name would cost more than a look: the vault holds a session under it, or one is on its way.
+    pub fn may_hold(&self, name: Name<'_>) -> bool {
+        self.holds(name) || self.cache.is_on_its_way(self.cache.fingerprints.key(name))
     }
 
     /// Finds the session under a name: OTP's `lookup/2`. A name that the vault does not hold costs no guest call.
@@ -83,8 +93,13 @@ impl<V: Value> Reader<V> {
         V: Clone,
     {
         let keeper = &*self.cache.keeper;
-        let session = keeper.vault.read().probe(key, name, keeper.clock.now_ms())?;
-        let claim = self.ask_lookup(start, key)?.ok_or(Miss::Declined)?;
+        let probe = || keeper.vault.read().probe(key, name, keeper.clock.now_ms());
+        let session = self.once_arrived(key, probe)?;
+        let (number, claim) = self.ask_lookup(start, key)?;
+        let claim = claim.ok_or(Miss::Declined)?;
+        if number != 0 {
+            self.echo(key);
+        }
         let vault = keeper.vault.read();
         let value = vault.redeem(claim, key, name, keeper.clock.now_ms());
         value.cloned().ok_or_else(|| self.judge(claim, session))
@@ -102,10 +117,11 @@ impl<V: Value> Reader<V> {
 
     fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss> {
         let keeper = &*self.cache.keeper;
-        let (session, value) = keeper.vault.write().take(key, name, keeper.clock.now_ms())?;
+        let take = || keeper.vault.write().take(key, name, keeper.clock.now_ms());
+        let (session, value) = self.once_arrived(key, take)?;
         let answer = self.ask_lookup(start, key);
         self.mailbox.forget(key, session);
-        let claim = answer?.ok_or(Miss::Declined)?;
+        let claim = answer?.1.ok_or(Miss::Declined)?;
         match claim == session.into() {
             true => Ok(value),
             false => Err(self.judge(claim, session)),
@@ -194,17 +210,23 @@ impl<V: Value> Reader<V> {
         Ok(found)
     }
 
-    fn ask_lookup(&self, start: Instant, key: Key) -> Result<Option<Claim>, Miss> {
+    /// Asks the vault, and once more if the session was only on its way.
+    fn once_arrived<T>(&self, key: Key, ask: impl Fn() -> Result<T, NotHeld>) -> Result<T, NotHeld> {
+        match ask() {
+            Err(NotHeld::Absent) if self.cache.await_update(key) => ask(),
+            answer => answer,
+        }
+    }
+
+    /// Asks an instance, and says which.
+    fn ask_lookup(&self, start: Instant, key: Key) -> Result<(usize, Option<Claim>), Miss> {
         let mut call = self.cache.call(Callback::Lookup);
         let (number, instance, mut seat) = self.lock()?;
         let answer =
             self.cache.ask(instance, &mut seat, &mut call, |callbacks, call, cache| callbacks.lookup(call, cache, key));
-        seat.record_lookup(start.elapsed());
         drop(seat);
-        if number != 0 && matches!(answer, Ok(Some(_))) {
-            self.echo(key);
-        }
-        answer
+        instance.record_lookup(start.elapsed());
+        Ok((number, answer?))
     }
 
     fn ask<T>(
@@ -216,36 +238,30 @@ impl<V: Value> Reader<V> {
         self.cache.ask(instance, &mut seat, call, ask)
     }
 
-    /// Takes a free instance, or waits for this thread's own.
-    fn lock(&self) -> Result<(usize, &Instance, crate::sync::MutexGuard<'_, Seat>), Miss> {
-        let instances = &self.cache.instances;
-        let first = match instances.len() {
-            1 => 0,
-            n => thread_number() % n,
-        };
-        for offset in 0..instances.len() {
-            let number = (first + offset) % instances.len();
-            let instance = &instances[number];
-            if instance.is_down() {
-                continue;
-            }
-            if let Some(seat) = instance.try_lock() {
-                return Ok((number, instance, seat));
-            }
-        }
-        let instance = &instances[first];
-        if instance.is_down() {
+    /// Takes a free instance, or waits for one that runs: this thread's own, if it does.
+    fn lock(&self) -> Result<(usize, &Instance, MutexGuard<'_, Seat>), Miss> {
+        if self.cache.is_suspended.load(Ordering::Acquire) {
             return Err(Miss::Down);
         }
-        let deadline: Duration = self.cache.keeper.limits.read.time;
-        instance.lock_within(deadline).map(|seat| (first, instance, seat)).ok_or(Miss::Busy)
+        let instances = &self.cache.instances;
+        let first = if instances.len() == 1 { 0 } else { thread_number() % instances.len() };
+        let numbers = (first..instances.len()).chain(0..first);
+        let mut running = numbers.filter(|number| !instances[*number].is_down()).peekable();
+        let own = *running.peek().ok_or(Miss::Down)?;
+        for number in running {
+            if let Some(seat) = instances[number].try_lock() {
+                return Ok((number, &instances[number], seat));
+            }
+        }
+        let seat = instances[own].lock_within(self.cache.keeper.limits.read.time);
+        seat.map(|seat| (own, &instances[own], seat)).ok_or(Miss::Busy)
     }
 
     /// Notes a lookup that the first instance has not seen.
     fn echo(&self, key: Key) {
         let Some(mut echoes) = self.cache.echoes.try_lock() else { return };
         if echoes.len() < ECHOES_MAX {
-            echoes.push(key);
+            echoes.push_back(key);
         }
         let is_half_full = echoes.len() == ECHOES_MAX / 2;
         drop(echoes);
@@ -289,7 +305,6 @@ fn start() -> Instant {
 
 /// A small number for the running thread, to spread threads over instances.
 fn thread_number() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)

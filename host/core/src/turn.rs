@@ -44,12 +44,14 @@ pub(crate) struct OwnerSide {
     opening: Option<SyncSender<Result<(), Fault>>>,
     /// Who waits for the cache to end.
     ending: Option<SyncSender<()>>,
-    /// Keys that have left the vault and that the guest is still to be told of. They come before any message, so that a
-    /// `delete` never follows a later `update` of its key.
-    owed: VecDeque<Key>,
+    /// Keys that have left the vault, and from which instance on the guest is still to be told. They come before any
+    /// message, so that a `delete` never follows a later `update` of its key.
+    owed: VecDeque<(usize, Key)>,
     restart: Option<Restart>,
     /// Replay and messages take turns.
     is_replays_turn: bool,
+    /// Whether the instances of a suspended cache have been dropped.
+    is_purged: bool,
     sweep_ms: u64,
     sweep_at_ms: u64,
 }
@@ -71,9 +73,14 @@ impl OwnerSide {
             owed: VecDeque::new(),
             restart: None,
             is_replays_turn: false,
+            is_purged: false,
             sweep_ms,
             sweep_at_ms: now_ms + sweep_ms,
         }
+    }
+
+    fn owe(&mut self, first: usize, keys: Vec<Key>) {
+        self.owed.extend(keys.into_iter().map(|key| (first, key)));
     }
 
     pub(crate) fn on_end(&mut self, reply: SyncSender<()>) {
@@ -98,11 +105,13 @@ impl<V: Value> Work for Cache<V> {
         }
         side.is_replays_turn = !side.is_replays_turn;
         let side = &mut *side;
+        self.purge(side);
+        // The sweep comes round seldom, so it cannot hold up messages; they could hold up the sweep.
         let did_work = side.is_replays_turn && self.restart_step(side)
             || self.owed_step(side)
+            || self.sweep_step(side)
             || self.message_step(side)
             || self.echo_step()
-            || self.sweep_step(side)
             || self.restart_step(side);
         match did_work {
             true => Turn::Again,
@@ -154,7 +163,7 @@ impl<V: Value> Cache<V> {
     /// Drops instances, messages and sessions.
     fn end(&self, side: &mut OwnerSide) {
         self.is_ended.store(true, Ordering::Release);
-        self.messages.lock().close();
+        self.close_mailbox();
         for instance in &self.instances {
             drop(instance.remove());
         }
@@ -167,8 +176,8 @@ impl<V: Value> Cache<V> {
     }
 
     fn owed_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        let Some(key) = side.owed.pop_front() else { return false };
-        self.tell_delete(side, 0, key);
+        let Some((first, key)) = side.owed.pop_front() else { return false };
+        self.tell_delete(side, first, key);
         true
     }
 
@@ -176,8 +185,9 @@ impl<V: Value> Cache<V> {
         let Some(message) = self.messages.lock().pop() else { return false };
         // A reply fails when the owner's handle no longer waits: then nobody needs it.
         match message {
-            Message::Update { name, value, reply } => {
-                let done = self.update(side, name, value);
+            Message::Update { key, name, value, lifetime_ms, reply } => {
+                let done = self.update(side, key, name, value, lifetime_ms);
+                self.arrived(key);
                 let _ = reply.map(|reply| reply.send(done));
             }
             Message::Delete { name, reply } => {
@@ -186,9 +196,9 @@ impl<V: Value> Cache<V> {
             }
             Message::Forget { key, session } => self.forget(side, key, session),
             Message::Sweep { reply } => {
-                let expired = self.sweep(usize::MAX);
-                expired.into_iter().for_each(|key| self.tell_delete(side, 0, key));
-                let _ = reply.send(());
+                side.owe(0, self.sweep(usize::MAX));
+                // Answered once the guest has been told of all.
+                self.put_first(Message::Fence { reply });
             }
             Message::Fence { reply } => {
                 let _ = reply.send(());
@@ -197,11 +207,17 @@ impl<V: Value> Cache<V> {
         true
     }
 
-    fn update(self: &Arc<Self>, side: &mut OwnerSide, name: OwnedName, value: V) -> Result<(), Refusal> {
+    fn update(
+        self: &Arc<Self>,
+        side: &mut OwnerSide,
+        key: Key,
+        name: OwnedName,
+        value: V,
+        lifetime_ms: u64,
+    ) -> Result<(), Refusal> {
         let stats = &self.keeper.stats;
-        let key = self.fingerprints.key(name.name());
         let now_ms = self.keeper.clock.now_ms();
-        let admitted = self.keeper.vault.write().admit(key, name, value, now_ms);
+        let admitted = self.keeper.vault.write().admit(key, name, value, lifetime_ms, now_ms);
         let session = admitted.inspect_err(|_| stats.refused.add(1))?;
         let out = {
             let mut seat = self.instances[0].lock();
@@ -226,8 +242,8 @@ impl<V: Value> Cache<V> {
         if let Some(restart) = &mut side.restart {
             restart.queue.push_back((key, session));
         }
-        out.evicted.into_iter().for_each(|key| self.tell_delete(side, 1, key));
-        side.owed.extend(out.victims);
+        side.owe(1, out.evicted);
+        side.owe(0, out.victims);
         Ok(())
     }
 
@@ -254,11 +270,10 @@ impl<V: Value> Cache<V> {
                 callbacks.delete(call, cache, key)
             });
             if number == 0 && answer.is_ok() {
-                let evicted = self.evict(call.into_evictions());
-                side.owed.extend(evicted);
+                side.owe(1, self.evict(call.into_evictions()));
             }
         }
-        let Some(mut restart) = side.restart.take() else { return };
+        let Some(mut restart) = side.restart.take_if(|restart| restart.number >= first) else { return };
         let mut call = self.call(Callback::Delete);
         let answer = restart.running.call(&mut call, |callbacks, call, cache| callbacks.delete(call, cache, key));
         self.count(&call);
@@ -280,7 +295,11 @@ impl<V: Value> Cache<V> {
 
     /// Gives the first instance one of the lookups that another one served, so that its recency stays true.
     fn echo_step(self: &Arc<Self>) -> bool {
-        let Some(key) = self.echoes.lock().pop() else { return false };
+        let Some(key) = self.echoes.lock().pop_front() else { return false };
+        // Taken or deleted since: the guest is asked for what the vault holds, and for nothing else.
+        if self.keeper.vault.read().under_key(key).is_none() {
+            return true;
+        }
         let mut call = self.call(Callback::Lookup);
         // Only the guest's own bookkeeping matters here; a fault has been dealt with.
         let _ = self.ask(&self.instances[0], &mut self.instances[0].lock(), &mut call, |callbacks, call, cache| {
@@ -296,7 +315,7 @@ impl<V: Value> Cache<V> {
         }
         side.sweep_at_ms = now_ms + side.sweep_ms;
         let slots = (self.keeper.vault.read().slots() / SWEEP_PARTS).max(SWEEP_SLOTS_MIN);
-        side.owed.extend(self.sweep(slots));
+        side.owe(0, self.sweep(slots));
         true
     }
 
@@ -307,10 +326,23 @@ impl<V: Value> Cache<V> {
         expired
     }
 
+    /// Drops the instances that a cache still has as it is suspended.
+    fn purge(&self, side: &mut OwnerSide) {
+        let is_suspended = self.is_suspended.load(Ordering::Acquire);
+        if is_suspended && !side.is_purged {
+            side.restart = None;
+            self.instances.iter().for_each(|instance| drop(instance.remove()));
+        }
+        side.is_purged = is_suspended;
+    }
+
     /// Begins to build an instance that is down, once its backoff is over, or replays one session into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        if let Some(restart) = side.restart.take() {
-            side.restart = self.replay(side, restart);
+        if side.restart.is_some() {
+            // Two, so that the replay ends although each update in between adds one.
+            for _ in 0..2 {
+                side.restart = side.restart.take().and_then(|restart| self.replay(side, restart));
+            }
             return true;
         }
         let Some(number) = self.instances.iter().position(Instance::is_down) else { return false };
@@ -329,17 +361,14 @@ impl<V: Value> Cache<V> {
 
     /// Replays the next session, or seats the instance when there is none. Gives back what is still to be done.
     fn replay(self: &Arc<Self>, side: &mut OwnerSide, mut restart: Restart) -> Option<Restart> {
-        let Some((key, session)) = restart.queue.pop_front() else {
+        let is_live = |(key, session): &(Key, Session)| self.keeper.vault.read().under_key(*key) == Some(*session);
+        let next = std::iter::from_fn(|| restart.queue.pop_front()).find(is_live);
+        let Some((key, session)) = next else {
             self.instances[restart.number].put(restart.running);
             self.keeper.stats.restarts.add(1);
-            if !self.instances.iter().any(Instance::is_down) {
-                self.breaker.lock().recovered();
-            }
+            self.recovered();
             return None;
         };
-        if self.keeper.vault.read().under_key(key) != Some(session) {
-            return Some(restart);
-        }
         let mut call = self.call(Callback::Update);
         let answer =
             restart.running.call(&mut call, |callbacks, call, cache| callbacks.update(call, cache, key, session));
@@ -347,8 +376,7 @@ impl<V: Value> Cache<V> {
         match answer {
             Ok(()) => {
                 if restart.number == 0 {
-                    let evicted = self.evict(call.into_evictions());
-                    side.owed.extend(evicted);
+                    side.owe(1, self.evict(call.into_evictions()));
                 }
                 Some(restart)
             }

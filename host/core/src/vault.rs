@@ -175,11 +175,19 @@ impl<V: Value> Vault<V> {
         self.bytes
     }
 
-    /// Makes room for a session that no reader sees yet, and numbers it. [`Vault::commit`] must follow.
+    /// Makes room for a session that no reader sees yet, and numbers it. [`Vault::commit`] must follow. The session lives as
+    /// long as the vault's bounds say, or for `lifetime_ms` where that is shorter.
     ///
     /// # Errors
     /// When the session is too large, or the vault has run out of numbers. The value is wiped.
-    pub fn admit(&mut self, key: Key, name: OwnedName, value: V, now_ms: u64) -> Result<Session, Refusal> {
+    pub fn admit(
+        &mut self,
+        key: Key,
+        name: OwnedName,
+        value: V,
+        lifetime_ms: u64,
+        now_ms: u64,
+    ) -> Result<Session, Refusal> {
         let bytes = name.partial.len() + name.id.len() + value.stored_bytes();
         let limit = self.bounds.session_bytes.min(self.bounds.bytes);
         if bytes > limit {
@@ -191,7 +199,7 @@ impl<V: Value> Vault<V> {
             value,
             bytes,
             created_ms: now_ms,
-            expires_ms: now_ms.saturating_add(self.bounds.lifetime_ms),
+            expires_ms: now_ms.saturating_add(self.bounds.lifetime_ms.min(lifetime_ms)),
             committed: false,
         };
         let index = match self.free.pop() {

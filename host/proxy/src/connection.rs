@@ -5,6 +5,7 @@ use std::{io, sync::Arc};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, rustls::server::Acceptor, server::TlsStream};
@@ -21,7 +22,7 @@ pub(crate) async fn serve(connection: Connection) -> Result<(), ConnectionError>
     let Connection { shared, stream } = connection;
     // Bytes are passed on as they come; an error means that the client is gone, which the handshake will see.
     let _ = stream.set_nodelay(true);
-    let (tenant, mut client) = handshake(&shared, stream).await?;
+    let (tenant, _permit, mut client) = handshake(&shared, stream).await?;
     let address = tenant.upstream;
     let connected = timeout(shared.limits.upstream_connect, TcpStream::connect(address)).await;
     let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -41,23 +42,28 @@ pub(crate) async fn serve(connection: Connection) -> Result<(), ConnectionError>
 }
 
 /// Does the handshake. The tenant is known before any session is looked up, so a session can only come from its cache.
-async fn handshake(shared: &Shared, stream: TcpStream) -> Result<(Arc<Tenant>, TlsStream<TcpStream>), ConnectionError> {
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+) -> Result<(Arc<Tenant>, OwnedSemaphorePermit, TlsStream<TcpStream>), ConnectionError> {
     let limit = shared.limits.handshake;
     let deadline = Instant::now() + limit;
     let too_late = |_| ConnectionError::HandshakeTimeout(limit);
     let hello = timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream)).await.map_err(too_late)?;
     let start = hello.map_err(ConnectionError::Handshake)?;
-    let _permit = timeout_at(deadline, shared.handshakes.acquire()).await.map_err(too_late)?;
     let server_name = start.client_hello().server_name().map(str::to_ascii_lowercase);
     let Some(server_name) = server_name else { return refuse(start, ALERT_MISSING_EXTENSION).await };
     let Some(tenant) = shared.tenant(&server_name) else { return refuse(start, ALERT_UNRECOGNIZED_NAME).await };
+    let connection = Arc::clone(&tenant.connections_left).try_acquire_owned();
+    let connection = connection.map_err(|_| ConnectionError::TooManyConnections(tenant.name.clone()))?;
+    let _permit = timeout_at(deadline, tenant.handshakes_left.acquire()).await.map_err(too_late)?;
     let config = tenant.config_for(&server_name);
     let done = timeout_at(deadline, start.into_stream(config)).await;
     let client = done.map_err(too_late).and_then(|done| done.map_err(ConnectionError::Handshake));
     match client {
         Ok(client) => {
             tenant.note_handshake(client.get_ref().1.handshake_kind());
-            Ok((Arc::clone(tenant), client))
+            Ok((Arc::clone(tenant), connection, client))
         }
         Err(error) => {
             tenant.note_failure();

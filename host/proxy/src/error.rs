@@ -55,6 +55,9 @@ pub enum ConnectionError {
     /// The client sent no server name, or one that no tenant serves.
     #[error("no tenant serves this server name")]
     UnknownServerName,
+    /// The tenant has all the connections it may have.
+    #[error("tenant `{0}` has all the connections it may have")]
+    TooManyConnections(String),
     /// The handshake failed.
     #[error("handshake failed: {0}")]
     Handshake(io::Error),

@@ -30,8 +30,10 @@ pub struct ProxyConfig {
 pub struct ProxyLimits {
     /// Connections at a time. At the limit the listener accepts no more until one ends.
     pub connections: usize,
-    /// Handshakes at a time; more wait, and their time runs.
-    pub handshakes: usize,
+    /// Connections of one tenant at a time; more are closed before their handshake.
+    pub connections_per_tenant: usize,
+    /// Handshakes of one tenant at a time; more wait, and their time runs.
+    pub handshakes_per_tenant: usize,
     /// From the first byte to the end of the handshake.
     pub handshake: Duration,
     /// To connect to the upstream.
@@ -46,7 +48,8 @@ impl Default for ProxyLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            handshakes: 1_024,
+            connections_per_tenant: 4_000,
+            handshakes_per_tenant: 256,
             handshake: Duration::from_secs(10),
             upstream_connect: Duration::from_secs(5),
             connection: Duration::from_secs(24 * 60 * 60),
@@ -60,7 +63,6 @@ pub(crate) struct Shared {
     tenants: Vec<Arc<Tenant>>,
     by_server_name: HashMap<String, Arc<Tenant>>,
     connections: Arc<Semaphore>,
-    pub(crate) handshakes: Semaphore,
     /// Set when the drain time is over: connections end.
     is_over: watch::Sender<bool>,
 }
@@ -101,7 +103,7 @@ impl Proxy {
                 return Err(StartError::NoServerName(config.name));
             }
             let server_names = std::mem::take(&mut config.server_names);
-            let (tenant, owner) = Tenant::open(config, &owners)?;
+            let (tenant, owner) = Tenant::open(config, &owners, &limits)?;
             let tenant = Arc::new(tenant);
             for server_name in server_names {
                 let server_name = server_name.to_ascii_lowercase();
@@ -116,15 +118,8 @@ impl Proxy {
         let bound = TcpListener::bind(listen).await.and_then(|bound| Ok((bound.local_addr()?, bound)));
         let (local_address, bound) = bound.map_err(|source| StartError::Listen { address: listen, source })?;
         let connections = Arc::new(Semaphore::new(limits.connections.clamp(1, PERMITS_MAX as usize)));
-        let handshakes = Semaphore::new(limits.handshakes.clamp(1, PERMITS_MAX as usize));
-        let shared = Arc::new(Shared {
-            limits,
-            tenants,
-            by_server_name,
-            connections,
-            handshakes,
-            is_over: watch::Sender::new(false),
-        });
+        let shared =
+            Arc::new(Shared { limits, tenants, by_server_name, connections, is_over: watch::Sender::new(false) });
         let listener = AbortOnDrop(tokio::spawn(accept(bound, Arc::clone(&shared))));
         Ok(Self { shared, local_address, listener, caches, owners })
     }

@@ -10,13 +10,14 @@ use std::{
 
 use innkeeper_core::{CacheConfig, CacheStats, Guest, Owner, Owners, Reader, Secret};
 use innkeeper_rustls::{ServerSessions, prepare};
+use tokio::sync::Semaphore;
 use tokio_rustls::rustls::{
     HandshakeKind, ServerConfig,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
-use crate::StartError;
+use crate::{ProxyLimits, StartError};
 
 /// What a tenant is set up with.
 pub struct TenantConfig {
@@ -56,6 +57,9 @@ pub(crate) struct Tenant {
     config: ServerConfig,
     sessions: ServerSessions,
     reader: Reader<Secret>,
+    /// What the tenant may still have at a time, so that its clients cannot take what others need.
+    pub(crate) connections_left: Arc<Semaphore>,
+    pub(crate) handshakes_left: Semaphore,
     handshakes: AtomicU64,
     resumed: AtomicU64,
     failed: AtomicU64,
@@ -63,7 +67,11 @@ pub(crate) struct Tenant {
 
 impl Tenant {
     /// Opens the tenant's cache. The owner is the cache's life.
-    pub(crate) fn open(config: TenantConfig, owners: &Owners) -> Result<(Self, Owner<Secret>), StartError> {
+    pub(crate) fn open(
+        config: TenantConfig,
+        owners: &Owners,
+        limits: &ProxyLimits,
+    ) -> Result<(Self, Owner<Secret>), StartError> {
         let TenantConfig { name, server_names: _, certificates, key, upstream, cache, guest } = config;
         let mut tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -79,6 +87,8 @@ impl Tenant {
             config: tls,
             sessions: ServerSessions::new(reader.clone()),
             reader,
+            connections_left: Arc::new(Semaphore::new(limits.connections_per_tenant.clamp(1, Semaphore::MAX_PERMITS))),
+            handshakes_left: Semaphore::new(limits.handshakes_per_tenant.clamp(1, Semaphore::MAX_PERMITS)),
             handshakes: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
             failed: AtomicU64::new(0),

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use innkeeper_core::{Name, Reader, Secret};
@@ -22,6 +23,12 @@ use rustls::{
 
 /// The length of every session id and ticket id that rustls issues. Another length is nothing of ours.
 const ID_LEN: usize = 32;
+
+/// The longest life of a TLS 1.2 session, whatever the cache gives: RFC 5246, appendix F.1.4.
+const LIFETIME_TLS12: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest life of a TLS 1.3 session: RFC 9846, section 4.7.1.
+const LIFETIME_TLS13: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How many times one connection may cause the guest to be asked. A client that means well needs one.
 const ASKS_MAX: u32 = 2;
@@ -41,7 +48,7 @@ impl ServerSessions {
     /// The tenant's configuration with a store for one connection to `server_name`, which must be in lower case.
     ///
     /// Costs a copy of the configuration's references. Blocking guest calls then happen on the thread that drives the
-    /// handshake, for at most twice the read grant's time each.
+    /// handshake; see [`Reader`] for how long.
     pub fn scoped(&self, config: &ServerConfig, server_name: &str) -> Arc<ServerConfig> {
         let mut config = config.clone();
         config.session_storage = Arc::new(ConnectionSessions {
@@ -101,19 +108,23 @@ impl ConnectionSessions {
         Name { partial: self.server_name.as_bytes(), id }
     }
 
-    /// Spends one of the connection's asks, if the vault holds the session: else the guest will not be asked anyway.
+    /// Spends one of the connection's asks, where there is something to ask for or to wait for.
     fn may_ask(&self, name: Name<'_>) -> bool {
         let spend = |left: u32| left.checked_sub(1);
-        !self.reader.holds(name) || self.asks_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, spend).is_ok()
+        !self.reader.may_hold(name) || self.asks_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, spend).is_ok()
     }
 }
 
 impl StoresServerSessions for ConnectionSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let value = Secret::new(value);
-        let version = if self.is_tls12.load(Ordering::Acquire) { Version::Tls12 } else { Version::Tls13 };
+        let is_tls12 = self.is_tls12.load(Ordering::Acquire);
+        let (version, lifetime) = match is_tls12 {
+            true => (Version::Tls12, LIFETIME_TLS12),
+            false => (Version::Tls13, LIFETIME_TLS13),
+        };
         let Some(id) = versioned(version, &key) else { return false };
-        self.reader.mailbox().update(self.name(&id), value)
+        self.reader.mailbox().update_for(self.name(&id), value, lifetime)
     }
 
     /// TLS 1.2: a session id may be used many times.

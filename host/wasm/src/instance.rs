@@ -1,12 +1,12 @@
 //! One instance: a store of its own, metered call by call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use innkeeper_core::{
     Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Limits, Misuse,
     PartialKey, Role, Session, log_line,
 };
-use wasmtime::{ResourceLimiter, Store, Trap};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use crate::{
     Engine, Wasi,
@@ -25,6 +25,40 @@ pub(crate) struct State {
     pub(crate) call: Call,
     pub(crate) wasi: Option<Box<ClosedWasi>>,
     meter: Meter,
+    deadline: Deadline,
+}
+
+/// How long the running call may go on.
+///
+/// A guest is judged by the time its thread had a core, not by how busy the machine is: the clock on the wall only says
+/// when to look. It looks first after half the time, and from then on the thread's own clock gives the other half.
+#[derive(Default)]
+struct Deadline {
+    half: Duration,
+    /// The thread's time at the first look.
+    thread_time: Option<Duration>,
+    extensions: u32,
+}
+
+/// How often a call is given its time again because its thread had no core for it.
+const EXTENSIONS_MAX: u32 = 16;
+
+impl Deadline {
+    fn is_past(&mut self) -> UpdateDeadline {
+        let now = thread_time();
+        let since = *self.thread_time.get_or_insert(now);
+        self.extensions += 1;
+        if now.saturating_sub(since) >= self.half || self.extensions > EXTENSIONS_MAX {
+            return UpdateDeadline::Interrupt;
+        }
+        UpdateDeadline::Continue(Engine::ticks(self.half))
+    }
+}
+
+/// How long the running thread has had a core.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Counts an instance's memories and tables, all together.
@@ -82,10 +116,11 @@ impl Instance {
             table_elements_max: limits.table_elements,
             refused_bytes: None,
         };
-        let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new()));
-        let state = State { host, call: Call::idle(), wasi, meter };
+        let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new(&host)));
+        let state = State { host, call: Call::idle(), wasi, meter, deadline: Deadline::default() };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.meter);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.is_past()));
         let grant = limits.grant(Callback::Init);
         meter_call(&mut store, limits, grant);
         match pre.instantiate(&mut store) {
@@ -118,9 +153,11 @@ impl Instance {
 
 fn meter_call(store: &mut Store<State>, limits: &Limits, grant: Grant) {
     store.set_fuel(grant.fuel).expect("fuel is on in every engine here");
-    store.set_epoch_deadline(Engine::ticks(grant.time));
+    store.set_epoch_deadline(Engine::ticks(grant.time / 2));
     store.set_hostcall_fuel(limits.host_call_bytes);
-    store.data_mut().meter.refused_bytes = None;
+    let state = store.data_mut();
+    state.meter.refused_bytes = None;
+    state.deadline = Deadline { half: grant.time / 2, ..Deadline::default() };
 }
 
 /// What a failed call was, for the host.

@@ -1,4 +1,38 @@
 //! WASI with nothing in it, for guests whose toolchain names it.
+//!
+//! Clocks, random numbers, and a command line and a file system that are empty come from wasmtime-wasi. Streams and
+//! polling are our own, since nothing here may wait: a wait in a host call would burn no fuel and see no deadline. Sockets
+//! are not linked at all.
+
+use std::{sync::Arc, time::Duration};
+
+use innkeeper_core::{Host, Level};
+use wasmtime::{
+    Result, bail,
+    component::{HasData, Linker, Resource, ResourceTable},
+};
+use wasmtime_wasi::{
+    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView,
+    cli::{WasiCli, WasiCliView},
+    clocks::{WasiClocks, WasiClocksView},
+    filesystem::{WasiFilesystem, WasiFilesystemView},
+    p2::{
+        DynPollable, StreamError, StreamResult,
+        bindings::{
+            cli, clocks, filesystem, random,
+            sync::{
+                filesystem::types,
+                io::{
+                    error, poll,
+                    streams::{self, InputStream, OutputStream},
+                },
+            },
+        },
+    },
+    random::WasiRandom,
+};
+
+use crate::instance::State;
 
 /// Whether a guest may import WASI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -6,23 +40,242 @@ pub enum Wasi {
     /// No: the guest is sealed.
     #[default]
     None,
-    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting. Standard output is dropped.
+    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting; the clocks are the cache's coarse
+    /// one. Standard output and standard error go to the tenant's log.
     Closed,
 }
 
+/// Handles that one instance can have at a time.
+const HANDLES_MAX: usize = 256;
+
+/// What one read of random bytes gives at most.
+const RANDOM_BYTES_MAX: u64 = 4 << 10;
+
+/// What one write to standard output takes at most.
+const WRITE_BYTES: u64 = 4 << 10;
+
+/// The packages that closed WASI has interfaces of.
+const PACKAGES: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
+
+/// Whether closed WASI has the package of an import. Whether it has the interface, the linker tells.
+pub(crate) fn has(import: &str) -> bool {
+    PACKAGES.iter().any(|package| import.starts_with(package))
+}
+
 /// The WASI of one instance.
-pub(crate) struct ClosedWasi {}
+pub(crate) struct ClosedWasi {
+    context: WasiCtx,
+    handles: ResourceTable,
+}
 
 impl ClosedWasi {
-    pub(crate) fn new() -> Self {
-        Self {}
+    pub(crate) fn new(host: &Arc<dyn Host>) -> Self {
+        let context = WasiCtx::builder()
+            .monotonic_clock(CoarseClock(Arc::clone(host)))
+            .wall_clock(CoarseClock(Arc::clone(host)))
+            .max_random_size(RANDOM_BYTES_MAX)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(HANDLES_MAX);
+        Self { context, handles }
     }
 }
 
-pub(crate) fn has(_: &str) -> bool {
-    false
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    clocks::wall_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+    clocks::monotonic_clock::add_to_linker::<State, WasiClocks>(linker, State::clocks)?;
+    random::random::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<State, WasiRandom>(linker, |state| state.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_input::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_output::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<State, WasiCli>(linker, State::cli)?;
+    filesystem::preopens::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    types::add_to_linker::<State, WasiFilesystem>(linker, State::filesystem)?;
+    error::add_to_linker::<State, Handles>(linker, |state| state.ctx().table)?;
+    poll::add_to_linker::<State, Streams>(linker, State::streams)?;
+    streams::add_to_linker::<State, Streams>(linker, State::streams)
 }
 
-pub(crate) fn add_to_linker(_: &mut wasmtime::component::Linker<crate::instance::State>) -> wasmtime::Result<()> {
-    Ok(())
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self.wasi.as_mut().expect("guests without WASI are linked without it");
+        WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.handles }
+    }
+}
+
+impl State {
+    fn streams(&mut self) -> ClosedStreams<'_> {
+        let wasi = self.wasi.as_mut().expect("guests without WASI are linked without it");
+        ClosedStreams { host: &*self.host, handles: &mut wasi.handles }
+    }
+}
+
+/// Where error handles are.
+struct Handles;
+
+impl HasData for Handles {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+/// Where stream handles are.
+struct Streams;
+
+impl HasData for Streams {
+    type Data<'a> = ClosedStreams<'a>;
+}
+
+/// Streams that never wait: input has ended, output is the log.
+struct ClosedStreams<'a> {
+    host: &'a dyn Host,
+    handles: &'a mut ResourceTable,
+}
+
+impl ClosedStreams<'_> {
+    fn log(&self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes);
+        text.lines().for_each(|line| self.host.log(Level::Info, line));
+    }
+}
+
+fn no_waiting<T>() -> Result<T> {
+    bail!("a guest may not wait")
+}
+
+impl poll::Host for ClosedStreams<'_> {
+    fn poll(&mut self, _: Vec<Resource<DynPollable>>) -> Result<Vec<u32>> {
+        no_waiting()
+    }
+}
+
+impl poll::HostPollable for ClosedStreams<'_> {
+    fn ready(&mut self, _: Resource<DynPollable>) -> Result<bool> {
+        no_waiting()
+    }
+
+    fn block(&mut self, _: Resource<DynPollable>) -> Result<()> {
+        no_waiting()
+    }
+
+    fn drop(&mut self, pollable: Resource<DynPollable>) -> Result<()> {
+        self.handles.delete(pollable)?;
+        Ok(())
+    }
+}
+
+impl streams::Host for ClosedStreams<'_> {
+    fn convert_stream_error(&mut self, error: StreamError) -> Result<streams::StreamError> {
+        match error {
+            StreamError::Closed => Ok(streams::StreamError::Closed),
+            StreamError::LastOperationFailed(error) | StreamError::Trap(error) => Err(error),
+        }
+    }
+}
+
+impl streams::HostInputStream for ClosedStreams<'_> {
+    fn read(&mut self, _: Resource<InputStream>, _: u64) -> StreamResult<Vec<u8>> {
+        Err(StreamError::Closed)
+    }
+
+    fn blocking_read(&mut self, _: Resource<InputStream>, _: u64) -> StreamResult<Vec<u8>> {
+        Err(StreamError::Closed)
+    }
+
+    fn skip(&mut self, _: Resource<InputStream>, _: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn blocking_skip(&mut self, _: Resource<InputStream>, _: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn subscribe(&mut self, _: Resource<InputStream>) -> Result<Resource<DynPollable>> {
+        no_waiting()
+    }
+
+    fn drop(&mut self, stream: Resource<InputStream>) -> Result<()> {
+        self.handles.delete(stream)?;
+        Ok(())
+    }
+}
+
+impl streams::HostOutputStream for ClosedStreams<'_> {
+    fn check_write(&mut self, _: Resource<OutputStream>) -> StreamResult<u64> {
+        Ok(WRITE_BYTES)
+    }
+
+    fn write(&mut self, _: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
+        self.log(&bytes);
+        Ok(())
+    }
+
+    fn blocking_write_and_flush(&mut self, _: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
+        self.log(&bytes);
+        Ok(())
+    }
+
+    fn write_zeroes(&mut self, _: Resource<OutputStream>, _: u64) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn blocking_write_zeroes_and_flush(&mut self, _: Resource<OutputStream>, _: u64) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self, _: Resource<OutputStream>) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn blocking_flush(&mut self, _: Resource<OutputStream>) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn subscribe(&mut self, _: Resource<OutputStream>) -> Result<Resource<DynPollable>> {
+        no_waiting()
+    }
+
+    fn splice(&mut self, _: Resource<OutputStream>, _: Resource<InputStream>, _: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn blocking_splice(&mut self, _: Resource<OutputStream>, _: Resource<InputStream>, _: u64) -> StreamResult<u64> {
+        Err(StreamError::Closed)
+    }
+
+    fn drop(&mut self, stream: Resource<OutputStream>) -> Result<()> {
+        self.handles.delete(stream)?;
+        Ok(())
+    }
+}
+
+/// The cache's own clock, for both of WASI's: a guest cannot measure with it.
+struct CoarseClock(Arc<dyn Host>);
+
+impl HostMonotonicClock for CoarseClock {
+    fn resolution(&self) -> u64 {
+        1_000_000
+    }
+
+    fn now(&self) -> u64 {
+        self.0.now_ms().saturating_mul(1_000_000)
+    }
+}
+
+impl HostWallClock for CoarseClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.0.now_ms())
+    }
 }

@@ -1,8 +1,10 @@
 //! The cases, in the order of their numbers.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the case")]
+
 use std::{
     collections::BTreeSet,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Sender, channel},
@@ -25,6 +27,7 @@ pub const CASES: &[Case] = &[
     Case { name: "03 update twice overwrites", check: overwrite },
     Case { name: "04 delete of an absent key changes nothing", check: delete_absent },
     Case { name: "05 select gives the sessions of one partial key", check: select },
+    Case { name: "05 select from ten thousand sessions of one partial key", check: select_from_many },
     Case { name: "06 foldl sees each session once, on this thread", check: fold },
     Case { name: "07 the fold's function may use the cache, and panic", check: fold_reenters },
     Case { name: "08 foldl ends while another thread writes", check: fold_while_writing },
@@ -115,6 +118,20 @@ fn select(subject: &Subject) {
     assert_eq!(reader.stats().false_claims, 0);
 }
 
+fn select_from_many(subject: &Subject) {
+    let owners = owners();
+    let (mut owner, reader) = subject.open::<Secret>(&owners, subject.config());
+    for id in 0..10_000_u32 {
+        owner.update(name("a", &id.to_be_bytes()), secret(id.to_be_bytes())).unwrap();
+    }
+    let selected = reader.select_session(b"a", 9_000);
+    assert!(selected.len() >= 256, "{}", selected.len());
+    let ids: BTreeSet<&[u8]> = selected.iter().map(|found| found.value.expose()).collect();
+    assert_eq!(ids.len(), selected.len(), "each once");
+    let stats = reader.stats();
+    assert_eq!((stats.faults.iter().sum::<u64>(), stats.false_claims), (0, 0));
+}
+
 fn fold(subject: &Subject) {
     let owners = owners();
     let (mut owner, reader) = subject.open::<Secret>(&owners, subject.config());
@@ -148,7 +165,8 @@ fn fold_reenters(subject: &Subject) {
     owner.settle();
     assert_eq!(reader.size().held, 0);
     owner.update(name("a", b"x"), secret("x")).unwrap();
-    let panicked = catch_unwind(AssertUnwindSafe(|| reader.foldl((), |(), _| panic!("the function's own fault"))));
+    let panicked =
+        catch_unwind(AssertUnwindSafe(|| reader.foldl((), |(), _| resume_unwind(Box::new("its own fault")))));
     assert!(panicked.is_err());
     assert!(reader.lookup(name("a", b"x")).is_some(), "the cache is usable");
     assert_eq!(reader.foldl(0, |n, _| n + 1), Ok(1));

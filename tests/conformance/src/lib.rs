@@ -47,7 +47,7 @@ impl Subject {
         let honest = ARTIFACTS.iter().filter(|artifact| !artifact.is_hostile);
         let guests = honest.map(|artifact| Self {
             name: artifact.name,
-            evicts: artifact.name.ends_with("lru"),
+            evicts: !artifact.name.contains("ttl"),
             readers: 1,
             guest: load(&engine, artifact),
         });
@@ -75,7 +75,8 @@ pub fn load(engine: &Engine, artifact: &Artifact) -> Arc<dyn Guest> {
     let limits = Limits::new(SizeClass::Small);
     let component = artifact.component.unwrap_or_else(|why| panic!("{} was not built: {why}", artifact.name));
     let compiled = Checked::new(component, &limits).and_then(|checked| checked.compile(engine));
-    let linked = compiled.and_then(|compiled| compiled.link(Wasi::None, limits));
+    let wasi = if artifact.name.ends_with("-wasi") { Wasi::Closed } else { Wasi::None };
+    let linked = compiled.and_then(|compiled| compiled.link(wasi, limits));
     Arc::new(linked.unwrap_or_else(|error| panic!("{} does not load: {error}", artifact.name)))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use innkeeper_guest::{
-    Fold, InitArgs, Key, KeyMap, PartialKey, Session, SessionCache, host,
+    Fold, InitArgs, Key, KeyMap, PartialKey, SELECTED_MAX, Session, SessionCache, host,
     index::{Place, Recency},
 };
 
@@ -54,7 +54,7 @@ impl SessionCache for Lru {
     }
 
     fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
-        let keys = self.keys.range(Key::all_of(partial));
+        let keys = self.keys.range(Key::all_of(partial)).take(SELECTED_MAX);
         keys.map(|key| self.recency.get(self.places[key]).1).collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use innkeeper_guest::{Fold, InitArgs, Key, PartialKey, Session, SessionCache, host};
+use innkeeper_guest::{Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, SessionCache, host};
 
 /// The sessions with the time at which each is forgotten.
 pub struct Ttl {
@@ -72,7 +72,8 @@ impl SessionCache for Ttl {
 
     fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
         let now_ms = host::now_ms();
-        let live = self.sessions.range(Key::all_of(partial)).filter(|(_, (_, until_ms))| now_ms < *until_ms);
+        let all = self.sessions.range(Key::all_of(partial)).take(SELECTED_MAX);
+        let live = all.filter(|(_, (_, until_ms))| now_ms < *until_ms);
         live.map(|(_, (session, _))| *session).collect()
     }
 

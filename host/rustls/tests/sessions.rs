@@ -1,0 +1,145 @@
+//! The store of one connection, called as rustls calls it.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::Arc;
+
+use innkeeper_core::{CacheConfig, Callback, Clock, Limits, Miss, NativeLru, Owner, Owners, Role, Secret, SizeClass};
+use innkeeper_rustls::{ServerSessions, prepare};
+use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer, server::StoresServerSessions};
+
+struct Tenant {
+    owner: Owner<Secret>,
+    sessions: ServerSessions,
+    config: ServerConfig,
+    _owners: Owners,
+}
+
+impl Tenant {
+    fn open() -> Self {
+        let owners = Owners::new(1, Clock::manual());
+        let config = CacheConfig::new("tenant", Role::Server, Limits::new(SizeClass::Small));
+        let (owner, reader) = owners.open(config, Arc::new(NativeLru)).unwrap();
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.into()], key)
+            .unwrap();
+        prepare(&mut config);
+        Self { owner, sessions: ServerSessions::new(reader), config, _owners: owners }
+    }
+
+    fn connection(&self, server_name: &str) -> Arc<dyn StoresServerSessions> {
+        Arc::clone(&self.sessions.scoped(&self.config, server_name).session_storage)
+    }
+
+    fn lookups(&self) -> u64 {
+        self.owner.stats().calls(Callback::Lookup)
+    }
+}
+
+const KEY: [u8; 32] = [7; 32];
+
+#[test]
+fn a_tls13_session_is_taken_once() {
+    let mut tenant = Tenant::open();
+    assert!(tenant.connection("a").put(KEY.to_vec(), b"session".to_vec()));
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("a").take(&KEY).as_deref(), Some(b"session".as_slice()));
+    assert_eq!(tenant.connection("a").take(&KEY), None);
+    assert_eq!(tenant.lookups(), 1);
+}
+
+#[test]
+fn a_tls12_session_is_looked_up_often() {
+    let mut tenant = Tenant::open();
+    let first = tenant.connection("a");
+    assert!(first.can_cache());
+    assert!(first.put(KEY.to_vec(), b"session".to_vec()));
+    tenant.owner.settle();
+    for _ in 0..3 {
+        assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"session".as_slice()));
+    }
+    assert_eq!(tenant.lookups(), 3);
+}
+
+#[test]
+fn a_session_of_one_tls_version_is_unknown_in_the_other() {
+    let mut tenant = Tenant::open();
+    let tls12 = tenant.connection("a");
+    assert!(tls12.can_cache());
+    tls12.put(KEY.to_vec(), b"1.2".to_vec());
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("a").take(&KEY), None);
+    assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"1.2".as_slice()), "it has not been used up");
+    let tls13 = tenant.connection("a");
+    tls13.put(KEY.to_vec(), b"1.3".to_vec());
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"1.2".as_slice()));
+    assert_eq!(tenant.connection("a").take(&KEY).as_deref(), Some(b"1.3".as_slice()));
+}
+
+#[test]
+fn a_session_of_one_server_name_is_unknown_under_another() {
+    let mut tenant = Tenant::open();
+    tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("b").take(&KEY), None);
+    assert!(tenant.connection("a").take(&KEY).is_some());
+}
+
+#[test]
+fn a_key_of_another_length_is_nobodys() {
+    let mut tenant = Tenant::open();
+    for length in [0, 1, 31, 33, 65_535] {
+        assert!(!tenant.connection("a").put(vec![7; length], b"session".to_vec()), "{length}");
+        assert_eq!(tenant.connection("a").get(&vec![7; length]), None, "{length}");
+        assert_eq!(tenant.connection("a").take(&vec![7; length]), None, "{length}");
+    }
+    tenant.owner.settle();
+    let stats = tenant.owner.stats();
+    assert_eq!((stats.sessions, stats.misses.iter().sum::<u64>()), (0, 0), "the cache never hears of them");
+}
+
+#[test]
+fn one_connection_asks_the_guest_twice_at_most() {
+    let mut tenant = Tenant::open();
+    let key = |number: u8| vec![number; 32];
+    for number in 0..10 {
+        tenant.connection("a").put(key(number), b"session".to_vec());
+    }
+    tenant.owner.settle();
+    let greedy = tenant.connection("a");
+    let taken = (0..10).filter(|number| greedy.take(&key(*number)).is_some()).count();
+    assert_eq!((taken, tenant.lookups()), (2, 2));
+    assert_eq!(
+        tenant.connection("a").take(&key(9)).as_deref(),
+        Some(b"session".as_slice()),
+        "others are not the poorer"
+    );
+}
+
+#[test]
+fn made_up_keys_cost_no_guest_call_and_spend_nothing() {
+    let mut tenant = Tenant::open();
+    tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
+    tenant.owner.settle();
+    let connection = tenant.connection("a");
+    for number in 0..1_000_u32 {
+        assert_eq!(connection.take(&number.to_be_bytes().repeat(8)), None);
+    }
+    assert_eq!((tenant.lookups(), tenant.owner.stats().misses(Miss::Absent)), (0, 1_000));
+    assert!(connection.take(&KEY).is_some());
+}
+
+#[test]
+fn nothing_secret_is_in_a_debug_text() {
+    let tenant = Tenant::open();
+    let connection = tenant.connection("a");
+    connection.put(KEY.to_vec(), b"session".to_vec());
+    let text = format!("{connection:?} {:?} {:?}", tenant.sessions, Secret::new(b"session".to_vec()));
+    assert!(!text.contains("session\"") && !text.contains("115, 101"), "{text}");
+}
