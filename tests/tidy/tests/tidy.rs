@@ -1,0 +1,196 @@
+//! Rules that no compiler checks: the arrows between crates, file length, no leftovers, docs that name what is there.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// Who may depend on whom within the workspace: the left crate on the right ones. Tests may depend on anything.
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("innkeeper-core", &[]),
+    ("innkeeper-wasm", &["innkeeper-core"]),
+    ("innkeeper-rustls", &["innkeeper-core"]),
+    ("innkeeper-proxy", &["innkeeper-core", "innkeeper-rustls", "innkeeper-wasm"]),
+    ("innkeeper-build", &[]),
+    ("innkeeper", &["innkeeper-artifacts", "innkeeper-build", "innkeeper-proxy"]),
+    ("innkeeper-guest", &[]),
+    ("innkeeper-guest-lru", &["innkeeper-guest"]),
+    ("innkeeper-guest-ttl", &["innkeeper-guest"]),
+    ("innkeeper-guest-hostile", &["innkeeper-guest"]),
+    ("innkeeper-artifacts", &["innkeeper-build"]),
+];
+
+/// Which crates may name a heavy dependency. The binary may name what it needs.
+const HEAVY: [(&str, &[&str]); 6] = [
+    ("wasmtime", &["innkeeper-wasm"]),
+    ("wasmtime-wasi", &["innkeeper-wasm"]),
+    ("rustls", &["innkeeper-rustls"]),
+    ("tokio-rustls", &["innkeeper-proxy", "innkeeper"]),
+    ("tokio", &["innkeeper-proxy", "innkeeper"]),
+    ("anyhow", &["innkeeper"]),
+];
+
+/// Lines of a file before its tests, at most.
+const LINES_MAX: usize = 800;
+
+/// What is never committed.
+const LEFTOVERS: [&str; 5] = ["to\x64o!(", "unimpl\x65mented!(", "FIX\x4dE", "XX\x58", "db\x67!("];
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new().manifest_path(top().join("Cargo.toml")).no_deps().exec().unwrap()
+}
+
+fn is_under_tests(metadata: &Metadata, manifest: &Path) -> bool {
+    manifest.starts_with(metadata.workspace_root.as_std_path().join("tests"))
+}
+
+/// Every file that git tracks, or would.
+fn files() -> Vec<PathBuf> {
+    let listed =
+        Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(top()).output().unwrap();
+    assert!(listed.status.success(), "git lists the files");
+    let names = String::from_utf8(listed.stdout).unwrap();
+    let files: Vec<PathBuf> = names.lines().map(|name| top().join(name)).filter(|file| file.is_file()).collect();
+    assert!(files.len() > 50, "git lists the files");
+    files
+}
+
+fn with_ending(ending: &str) -> impl Iterator<Item = (PathBuf, String)> {
+    let files: Vec<PathBuf> =
+        files().into_iter().filter(|file| file.extension().is_some_and(|e| e == ending)).collect();
+    files.into_iter().map(|file| {
+        let text = fs::read_to_string(&file).unwrap();
+        (file, text)
+    })
+}
+
+#[test]
+fn crates_depend_along_the_arrows() {
+    let metadata = metadata();
+    let own: BTreeSet<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    let mut seen = 0;
+    for package in &metadata.packages {
+        if is_under_tests(&metadata, package.manifest_path.as_std_path()) {
+            continue;
+        }
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(name, _)| *name == package.name.as_str())
+            .unwrap_or_else(|| panic!("crate {} has no arrows: add it to ARROWS and to ARCHITECTURE.md", package.name));
+        seen += 1;
+        for dependency in package.dependencies.iter().filter(|dependency| own.contains(dependency.name.as_str())) {
+            let is_allowed = allowed.contains(&dependency.name.as_str());
+            assert!(
+                is_allowed || dependency.kind == DependencyKind::Development,
+                "{} may not depend on {}",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+    assert_eq!(seen, ARROWS.len(), "ARROWS has a crate that is not there");
+}
+
+#[test]
+fn heavy_dependencies_have_one_place() {
+    let metadata = metadata();
+    for package in &metadata.packages {
+        if is_under_tests(&metadata, package.manifest_path.as_std_path()) {
+            continue;
+        }
+        let normal = package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal);
+        for dependency in normal {
+            if let Some((_, allowed)) = HEAVY.iter().find(|(name, _)| *name == dependency.name) {
+                let is_allowed = allowed.contains(&package.name.as_str());
+                assert!(is_allowed, "{} may not name {}", package.name, dependency.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_the_workspace_lints_and_versions() {
+    for (file, text) in with_ending("toml").filter(|(file, _)| file.ends_with("Cargo.toml")) {
+        if file.parent() == Some(&top()) {
+            continue;
+        }
+        assert!(text.contains("[lints]\nworkspace = true"), "{} has lints of its own", file.display());
+        let dependencies = text.split("dependencies]").skip(1).flat_map(|section| {
+            section.lines().skip(1).take_while(|line| !line.starts_with('[')).filter(|line| !line.is_empty())
+        });
+        for line in dependencies {
+            assert!(line.contains("workspace = true"), "{}: a version belongs in the root: {line}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_are_short() {
+    for (file, text) in with_ending("rs").chain(with_ending("c")) {
+        let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let lines = code.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines: the most is {LINES_MAX}", file.display());
+    }
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    for (file, text) in with_ending("rs") {
+        assert!(text.starts_with("//!"), "{} does not begin with `//!`", file.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_over() {
+    for (file, text) in with_ending("rs").chain(with_ending("c")).chain(with_ending("md")).chain(with_ending("wit")) {
+        for leftover in LEFTOVERS {
+            assert!(!text.contains(leftover), "{} has `{leftover}`", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_test_is_skipped_or_sleeps() {
+    let forbidden = ["#[ignore", "#[should_p\x61nic", "thread::sl\x65ep"];
+    for (file, text) in with_ending("rs").filter(|(file, _)| !file.ends_with("tidy.rs")) {
+        for words in forbidden {
+            assert!(!text.contains(words), "{} has `{words}`", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_names_a_machine() {
+    let home = ["/ro\x6ft/", "/ho\x6de/", "/wo\x72k/"];
+    for file in files() {
+        let Ok(text) = fs::read_to_string(&file) else { continue };
+        for path in home {
+            assert!(!text.contains(path), "{} has the path `{path}`", file.display());
+        }
+    }
+}
+
+#[test]
+fn documents_name_files_that_are_there() {
+    let mut links = 0;
+    for (file, text) in with_ending("md") {
+        let folder = file.parent().unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let path = folder.join(target.split('#').next().unwrap_or_default());
+            assert!(path.exists(), "{} links to {target}, which is not there", file.display());
+            links += 1;
+        }
+    }
+    assert!(links > 0, "the documents link to each other");
+}

@@ -1,0 +1,127 @@
+//! The tasks of this repository: `cargo xtask test` and `cargo xtask check`.
+
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "a task talks to who runs it")]
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+
+/// Programs that the tests need besides Rust, each the name of its Debian package too.
+const PROGRAMS: [&str; 4] = ["openssl", "curl", "git", "python3"];
+
+/// The Debian packages that make WebAssembly out of C.
+const C_PACKAGES: [&str; 4] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32"];
+
+const HELP: &str = "\
+cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
+cargo xtask check         formatting, lints and documentation, as CI has them
+cargo xtask bench         measures a lookup against its floors";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["test", args @ ..] => test(args),
+        ["check"] => check(),
+        ["bench"] => {
+            cargo(&["bench", "--package", "innkeeper-bench"])?;
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => {
+            eprintln!("{HELP}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Formatting, lints and documentation; warnings are errors.
+fn check() -> anyhow::Result<ExitCode> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    let mut doc = cargo_command(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    run(doc.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs every test, doctests included, and ends with the sum of the runner's own summaries.
+fn test(args: &[&str]) -> anyhow::Result<ExitCode> {
+    install_missing()?;
+    let all = [&["test", "--workspace", "--no-fail-fast"], args].concat();
+    let mut child = cargo_command(&all).stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+    let (mut passed, mut failed) = (0, 0);
+    for line in BufReader::new(child.stdout.take().context("standard output is a pipe")?).lines() {
+        let line = line?;
+        println!("{line}");
+        let Some(summary) = line.strip_prefix("test result: ") else { continue };
+        passed += number_before(summary, " passed");
+        failed += number_before(summary, " failed");
+    }
+    let is_success = child.wait()?.success();
+    println!("\n{passed} passed, {failed} failed");
+    if passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(if is_success && failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn number_before(summary: &str, word: &str) -> u64 {
+    let before = summary.split(word).next().unwrap_or_default();
+    before.rsplit([' ', '.']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Installs the missing packages as root on Debian; else says the exact command.
+fn install_missing() -> anyhow::Result<()> {
+    let mut missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
+    if !compiles_c() {
+        missing.extend(C_PACKAGES);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
+    let command = [&install, missing.as_slice()].concat();
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
+    if !is_root || !is_there("apt-get") {
+        bail!("missing: {}\nhint: sudo {}", missing.join(", "), command.join(" "));
+    }
+    eprintln!("installing {}", missing.join(", "));
+    run(Command::new("apt-get").args(["update", "--quiet"]).stdout(Stdio::null()))?;
+    run(Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()))
+}
+
+fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Whether clang makes a WebAssembly module of a file that needs its C library and its runtime.
+fn compiles_c() -> bool {
+    let args = ["--target=wasm32-wasi", "-mexec-model=reactor", "-x", "c", "-", "-o", "/dev/null"];
+    let mut clang = Command::new("clang");
+    clang.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut child) = clang.spawn() else { return false };
+    let source = b"#include <stdlib.h>\nvoid *probe(size_t size) { return malloc(size); }\n";
+    let is_written = child.stdin.take().is_some_and(|mut input| input.write_all(source).is_ok());
+    is_written && child.wait().is_ok_and(|status| status.success())
+}
+
+fn cargo(args: &[&str]) -> anyhow::Result<()> {
+    run(&mut cargo_command(args))
+}
+
+fn cargo_command(args: &[&str]) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(args).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    cargo
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {command:?}"))?;
+    if !status.success() {
+        bail!("failed: {command:?}");
+    }
+    Ok(())
+}
