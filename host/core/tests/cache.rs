@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::sync::{
-    Arc, Mutex,
-    mpsc::{Receiver, Sender, channel},
+use std::{
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
 };
 
 use innkeeper_core::{
@@ -64,7 +67,10 @@ impl Callbacks for HookedInstance {
 }
 
 fn config() -> CacheConfig {
-    CacheConfig::new("test", Role::Server, Limits::new(SizeClass::Small))
+    let mut config = CacheConfig::new("test", Role::Server, Limits::new(SizeClass::Small));
+    // Nothing may be missed here because the machine is busy.
+    config.limits.read.time = Duration::from_secs(10);
+    config
 }
 
 fn open(owners: &Owners, config: CacheConfig, hook: Hook) -> (Owner<Secret>, Reader<Secret>) {
@@ -275,4 +281,69 @@ fn when_the_threads_end_every_cache_ends() {
     assert_eq!((reader.lookup(name(b"1")), reader.size().held), (None, 0));
     owner.settle();
     owner.terminate();
+}
+
+#[test]
+fn a_read_waits_for_a_session_on_its_way_and_for_nothing_else() {
+    let owners = Owners::new(1, Clock::manual());
+    let (hook, begun, leave) = gated();
+    let (mut owner, reader) = open(&owners, config(), hook);
+    assert!(reader.mailbox().update(name(b"1"), secret()));
+    begun.recv().unwrap();
+    assert!(!reader.holds(name(b"1")) && reader.may_hold(name(b"1")), "the guest has not heard of it yet");
+    assert!(!reader.may_hold(name(b"made up")));
+    assert_eq!(reader.lookup(name(b"made up")), None);
+    let (asking, asks) = channel();
+    let asker = reader.clone();
+    let asker = std::thread::spawn(move || {
+        asking.send(()).unwrap();
+        asker.take(name(b"1"))
+    });
+    asks.recv().unwrap();
+    leave.send(()).unwrap();
+    assert_eq!(asker.join().unwrap(), Some(secret()));
+    owner.settle();
+    assert_eq!((reader.stats().sessions, reader.size().claimed), (0, Some(0)));
+}
+
+#[test]
+fn a_suspended_cache_is_not_asked_by_any_reader() {
+    let owners = Owners::new(1, Clock::manual());
+    let hook = Arc::new(|called| match called {
+        Callback::Lookup => Err(Fault::Stack),
+        _ => Ok(()),
+    });
+    let mut config = config();
+    config.readers = 2;
+    let (mut owner, reader) = open(&owners, config, hook);
+    owner.update(name(b"1"), secret()).unwrap();
+    while owner.stats().state != CacheState::Suspended {
+        assert!(owner.stats().faults(FaultKind::Stack) < 8, "eight faults suspend");
+        reader.lookup(name(b"1"));
+        owners.clock().advance(1_000);
+        owner.settle();
+    }
+    let calls = owner.stats().calls(Callback::Lookup);
+    assert_eq!(calls, 8);
+    assert!((0..100).all(|_| reader.lookup(name(b"1")).is_none()));
+    assert_eq!(owner.stats().calls(Callback::Lookup), calls);
+    owners.clock().advance(30_000);
+    while owner.stats().state != CacheState::Running {
+        owner.settle();
+    }
+    assert_eq!((reader.lookup(name(b"1")), owner.stats().sessions), (None, 1), "the vault has kept the session");
+}
+
+#[test]
+fn a_session_may_have_a_shorter_life_than_its_cache_gives() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    reader.mailbox().update_for(name(b"short"), secret(), Duration::from_secs(10));
+    reader.mailbox().update_for(name(b"long"), secret(), Duration::MAX);
+    owner.settle();
+    clock.advance(10_000);
+    assert_eq!((reader.lookup(name(b"short")), reader.lookup(name(b"long"))), (None, Some(secret())));
+    owner.sweep();
+    assert_eq!(owner.stats().sessions, 1);
 }

@@ -174,9 +174,7 @@ fn fold_reenters(subject: &Subject) {
 
 fn fold_while_writing(subject: &Subject) {
     let owners = owners();
-    let mut config = subject.config();
-    config.limits.read.time = Duration::from_secs(10);
-    let (mut owner, reader) = subject.open::<Secret>(&owners, config);
+    let (mut owner, reader) = subject.open::<Secret>(&owners, subject.config());
     for id in 0..50_u8 {
         owner.update(name("stays", &[id]), secret([id])).unwrap();
     }
@@ -198,10 +196,7 @@ fn fold_while_writing(subject: &Subject) {
 
 fn never_torn(subject: &Subject) {
     let owners = owners();
-    let mut config = subject.config();
-    // Nothing may be missed here for being busy.
-    config.limits.read.time = Duration::from_secs(10);
-    let (mut owner, reader) = subject.open::<Secret>(&owners, config);
+    let (mut owner, reader) = subject.open::<Secret>(&owners, subject.config());
     let value = |version: u32| secret(version.to_be_bytes().repeat(75));
     owner.update(name("a", b"1"), value(0)).unwrap();
     let written = AtomicUsize::new(0);
@@ -228,9 +223,7 @@ fn never_torn(subject: &Subject) {
 
 fn seen_by_all(subject: &Subject) {
     let owners = owners();
-    let mut config = subject.config();
-    config.limits.read.time = Duration::from_secs(10);
-    let (mut owner, reader) = subject.open::<Secret>(&owners, config);
+    let (mut owner, reader) = subject.open::<Secret>(&owners, subject.config());
     std::thread::scope(|scope| {
         let mut askers: Vec<Sender<u32>> = Vec::new();
         let (answers, answered) = channel();

@@ -6,7 +6,7 @@
 mod cases;
 mod model;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use innkeeper_artifacts::{ARTIFACTS, Artifact};
 use innkeeper_core::{
@@ -59,6 +59,8 @@ impl Subject {
     pub(crate) fn config(&self) -> CacheConfig {
         let mut config = CacheConfig::new(self.name, Role::Server, Limits::new(SizeClass::Small));
         config.readers = self.readers;
+        // Nothing may be missed here because the machine is busy.
+        config.limits.read.time = Duration::from_secs(10);
         config
     }
 

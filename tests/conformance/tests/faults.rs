@@ -1,6 +1,6 @@
 //! Guests that fault in each callback: the call is a miss, the vault keeps the sessions, the cache comes back by itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use innkeeper_artifacts::artifact;
 use innkeeper_conformance::load;
@@ -47,6 +47,7 @@ impl House {
         let property = |(name, value): &(&str, &str)| Property { name: (*name).into(), value: (*value).into() };
         config.properties = properties.iter().map(property).collect();
         config.limits.sessions = 77;
+        config.limits.read.time = Duration::from_secs(10);
         self.owners.open(config, self.guest(guest))
     }
 

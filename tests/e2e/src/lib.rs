@@ -8,6 +8,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use innkeeper_artifacts::artifact;
@@ -103,7 +104,9 @@ impl House {
 }
 
 fn tenant(loader: &GuestLoader, guest: &str, upstream: SocketAddr, authorities: &mut String) -> TenantConfig {
-    let limits = Limits::new(SizeClass::Small);
+    let mut limits = Limits::new(SizeClass::Small);
+    // Nothing may be missed here because the machine is busy.
+    limits.read.time = Duration::from_secs(10);
     let server_names = vec![format!("{guest}.example"), format!("other.{guest}.example")];
     let made = rcgen::generate_simple_self_signed(server_names.clone()).expect("a certificate can be made");
     authorities.push_str(&made.cert.pem());
