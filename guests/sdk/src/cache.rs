@@ -88,12 +88,14 @@ impl Fold {
 pub const SELECTED_MAX: usize = 256;
 
 /// The logic of a session cache. One value is one cache; the host may have several instances of the same cache.
-pub trait SessionCache: Sized + 'static {
+pub trait SessionCache: 'static {
     /// Opens a cache.
     ///
     /// # Errors
     /// What the operator is to be told, such as a setting that makes no sense; the cache is then refused.
-    fn init(args: InitArgs) -> Result<Self, String>;
+    fn init(args: InitArgs) -> Result<Self, String>
+    where
+        Self: Sized;
 
     /// Closes the cache. It is dropped afterwards.
     fn terminate(&mut self) {}
@@ -117,47 +119,12 @@ pub trait SessionCache: Sized + 'static {
     fn foldl(&self, fold: &mut Fold);
 }
 
-/// The callbacks without the type they are for.
-trait Erased {
-    fn terminate(&mut self);
-    fn update(&mut self, key: Key, session: Session);
-    fn delete(&mut self, key: Key);
-    fn lookup(&mut self, key: Key) -> Option<Session>;
-    fn select_session(&mut self, partial: PartialKey) -> Vec<Session>;
-    fn size(&self) -> u64;
-    fn foldl(&self, fold: &mut Fold);
-}
-
-impl<T: SessionCache> Erased for T {
-    fn terminate(&mut self) {
-        SessionCache::terminate(self);
-    }
-    fn update(&mut self, key: Key, session: Session) {
-        SessionCache::update(self, key, session);
-    }
-    fn delete(&mut self, key: Key) {
-        SessionCache::delete(self, key);
-    }
-    fn lookup(&mut self, key: Key) -> Option<Session> {
-        SessionCache::lookup(self, key)
-    }
-    fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
-        SessionCache::select_session(self, partial)
-    }
-    fn size(&self) -> u64 {
-        SessionCache::size(self)
-    }
-    fn foldl(&self, fold: &mut Fold) {
-        SessionCache::foldl(self, fold);
-    }
-}
-
 thread_local! {
     /// The caches of this instance; a cache-ref is a place here.
-    static CACHES: RefCell<Vec<Option<Box<dyn Erased>>>> = const { RefCell::new(Vec::new()) };
+    static CACHES: RefCell<Vec<Option<Box<dyn SessionCache>>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn with_cache<R>(cache_ref: u64, act: impl FnOnce(&mut dyn Erased) -> R) -> R {
+fn with_cache<R>(cache_ref: u64, act: impl FnOnce(&mut dyn SessionCache) -> R) -> R {
     CACHES.with_borrow_mut(|caches| {
         let cache = usize::try_from(cache_ref).ok().and_then(|place| caches.get_mut(place)?.as_deref_mut());
         act(cache.expect("the host passes back what `init` returned"))
