@@ -1,6 +1,6 @@
 //! From a core module to a component, and what the component imports.
 
-use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
+use wit_component::{ComponentEncoder, DecodedWasm};
 use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
 
 use crate::{BuildError, WIT};
@@ -45,17 +45,6 @@ pub fn component_from_module(module: &[u8]) -> Result<Component, BuildError> {
 pub fn check_component(bytes: Vec<u8>) -> Result<Component, BuildError> {
     let imports = imports(&bytes)?;
     Ok(Component { bytes, imports })
-}
-
-/// As [`component_from_module`], for a module written by hand: puts the types of our world in first.
-///
-/// # Errors
-/// As [`component_from_module`].
-pub fn embed_and_encode(mut module: Vec<u8>) -> Result<Component, BuildError> {
-    let (resolve, world) = world()?;
-    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .map_err(encode_error)?;
-    component_from_module(&module)
 }
 
 fn imports(component: &[u8]) -> Result<Vec<String>, BuildError> {

@@ -68,14 +68,13 @@ impl<V: Value> Reader<V> {
 
     /// Whether the vault holds a live session under a name, by now. The guest is not asked.
     pub fn holds(&self, name: Name<'_>) -> bool {
-        let key = self.cache.fingerprints.key(name);
-        let now_ms = self.cache.keeper.clock.now_ms();
-        self.cache.keeper.vault.read().probe(key, name, now_ms).is_ok()
+        self.probe(self.cache.fingerprints.key(name), name).is_ok()
     }
 
     /// Whether a read of a name would cost more than a look: the vault holds a session under it, or one is on its way.
     pub fn may_hold(&self, name: Name<'_>) -> bool {
-        self.holds(name) || self.cache.is_on_its_way(self.cache.fingerprints.key(name))
+        let key = self.cache.fingerprints.key(name);
+        self.probe(key, name).is_ok() || self.cache.is_on_its_way(key)
     }
 
     /// Finds the session under a name: OTP's `lookup/2`. A name that the vault does not hold costs no guest call.
@@ -93,8 +92,7 @@ impl<V: Value> Reader<V> {
         V: Clone,
     {
         let keeper = &*self.cache.keeper;
-        let probe = || keeper.vault.read().probe(key, name, keeper.clock.now_ms());
-        let session = self.once_arrived(key, probe)?;
+        let session = self.once_arrived(key, || self.probe(key, name))?;
         let (number, claim) = self.ask_lookup(start, key)?;
         let claim = claim.ok_or(Miss::Declined)?;
         if number != 0 {
@@ -208,6 +206,11 @@ impl<V: Value> Reader<V> {
             }
         }
         Ok(found)
+    }
+
+    fn probe(&self, key: Key, name: Name<'_>) -> Result<Session, NotHeld> {
+        let keeper = &*self.cache.keeper;
+        keeper.vault.read().probe(key, name, keeper.clock.now_ms())
     }
 
     /// Asks the vault, and once more if the session was only on its way.

@@ -349,13 +349,6 @@ impl<V: Value> Vault<V> {
         *self = Self::new(self.bounds);
     }
 
-    /// Takes out every session. The numbers stay used up.
-    pub fn clear(&mut self) {
-        while let Some(index) = self.order.front() {
-            self.take_out(index);
-        }
-    }
-
     fn under(&self, key: Key, name: Name<'_>) -> Option<(u32, &Entry<V>)> {
         let index = *self.index.get(&key)?;
         let entry = self.slots[index as usize].entry.as_ref()?;

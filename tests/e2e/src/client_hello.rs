@@ -13,10 +13,8 @@ pub struct ClientHello {
     pub server_name: String,
     /// The session id, at most 32 bytes.
     pub session_id: Vec<u8>,
-    /// Identities of pre-shared keys. With any, or with `is_tls13`, it offers TLS 1.3; else TLS 1.2 alone.
+    /// Identities of pre-shared keys. With any it offers TLS 1.3; else TLS 1.2 alone.
     pub identities: Vec<Vec<u8>>,
-    /// Whether to offer TLS 1.3.
-    pub is_tls13: bool,
 }
 
 impl ClientHello {
@@ -36,7 +34,6 @@ impl ClientHello {
     }
 
     fn extensions(&self) -> Vec<u8> {
-        let is_tls13 = self.is_tls13 || !self.identities.is_empty();
         let server_name = [&[0], long(self.server_name.as_bytes()).as_slice()].concat();
         let mut extensions = Vec::new();
         let mut add = |number: u16, contents: Vec<u8>| {
@@ -49,13 +46,11 @@ impl ClientHello {
         add(13, long(&[4, 3, 8, 4, 4, 1]));
         add(11, short(&[0]));
         add(23, Vec::new());
-        if is_tls13 {
+        if !self.identities.is_empty() {
             add(43, short(&[3, 4]));
             // Any 32 bytes are a point on the curve.
             add(51, long(&[&[0, 29], long(&[9; 32]).as_slice()].concat()));
             add(45, short(&[1]));
-        }
-        if !self.identities.is_empty() {
             let identity = |identity: &Vec<u8>| [long(identity), vec![0; 4]].concat();
             let identities: Vec<u8> = self.identities.iter().flat_map(identity).collect();
             let binders = [1, 0].repeat(self.identities.len());
