@@ -1,14 +1,13 @@
 //! Never returns from the callback it strikes in.
 
-use std::hint::black_box;
+use innkeeper_guest_hostile::{Attack, Known, Striker, spin};
 
-use innkeeper_guest_hostile::{Attack, Striker};
-
+#[derive(Default)]
 struct Spin;
 
 impl Attack for Spin {
-    fn strike() {
-        while black_box(true) {}
+    fn strike(&self, _: &Known) {
+        spin();
     }
 }
 

@@ -1,13 +1,5 @@
 //! Traps in the callback it strikes in.
 
-use innkeeper_guest_hostile::{Attack, Striker};
+use innkeeper_guest_hostile::{Striker, TrapEvery};
 
-struct Trap;
-
-impl Attack for Trap {
-    fn strike() {
-        std::process::abort();
-    }
-}
-
-innkeeper_guest::export!(Striker<Trap>);
+innkeeper_guest::export!(Striker<TrapEvery<1>>);

@@ -1,6 +1,6 @@
 //! From a core module to a component, and what the component imports.
 
-use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
 
 use crate::{BuildError, WIT};
@@ -36,6 +36,19 @@ pub(crate) fn world() -> Result<(Resolve, WorldId), BuildError> {
 pub fn component_from_module(module: &[u8]) -> Result<Component, BuildError> {
     let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
     check_component(encoded.map_err(encode_error)?)
+}
+
+/// Makes a component of a core module that no bindings were made for, such as one written by hand: puts the types of
+/// the world in it first. Its imports and exports have the names and the signatures of the canonical ABI.
+///
+/// # Errors
+/// When it is no module, lacks an export, or imports what a component cannot give.
+pub fn component_from_plain_module(module: &[u8]) -> Result<Component, BuildError> {
+    let (resolve, world) = world()?;
+    let mut module = module.to_vec();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
+        .map_err(encode_error)?;
+    component_from_module(&module)
 }
 
 /// Checks a component that another tool made.

@@ -12,7 +12,7 @@ use std::path::Path;
 
 pub use crate::{
     c::{build_c, find_clang},
-    component::{Component, check_component, component_from_module},
+    component::{Component, check_component, component_from_module, component_from_plain_module},
     error::BuildError,
     rust::{Module, RustTarget, build_rust},
 };

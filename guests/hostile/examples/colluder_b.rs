@@ -1,0 +1,5 @@
+//! The other of two tenants that work together: claims what would lie just before its own sessions.
+
+use innkeeper_guest_hostile::{Colluder, Guest};
+
+innkeeper_guest::export!(Guest<Colluder<-1>>);

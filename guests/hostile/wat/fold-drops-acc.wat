@@ -1,0 +1,13 @@
+;; Folds one element, and returns the accumulator from before it.
+(global $last_partial (mut i64) (i64.const 1))
+(global $last_id (mut i64) (i64.const 1))
+(global $last (mut i64) (i64.const 1))
+(func $update (param $cache i64) (param $partial i64) (param $id i64) (param $session i64)
+  (global.set $last_partial (local.get $partial))
+  (global.set $last_id (local.get $id))
+  (global.set $last (local.get $session)))
+(func $apply_last (param $fun i64) (param $acc i64) (result i64)
+  (call $apply (local.get $fun) (global.get $last_partial) (global.get $last_id) (global.get $last) (local.get $acc)))
+(func $foldl (param $fun i64) (param $acc0 i64) (param $cache i64) (result i64)
+  (drop (call $apply_last (local.get $fun) (local.get $acc0)))
+  (local.get $acc0))

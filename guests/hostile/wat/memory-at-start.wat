@@ -1,0 +1,2 @@
+;; One page more than 16 MiB.
+(memory $memory 257)

@@ -1,0 +1,3 @@
+;; Gives out an address outside of memory.
+(func $realloc (param $old i32) (param $old_size i32) (param $align i32) (param $size i32) (result i32)
+  (i32.const 0xfffffff0))

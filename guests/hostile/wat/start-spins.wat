@@ -1,0 +1,4 @@
+;; Never comes out of the start function.
+(start $start)
+(func $start
+  (loop $again (br $again)))

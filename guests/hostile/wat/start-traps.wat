@@ -1,0 +1,4 @@
+;; Traps in the start function.
+(start $start)
+(func $start
+  (unreachable))

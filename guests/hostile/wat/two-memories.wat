@@ -1,0 +1,3 @@
+;; More memories than an instance may have.
+(memory $memory 2)
+(memory $second 1)
