@@ -3,12 +3,10 @@
 //! Starts an upstream and the proxy on loopback with a tenant for each example guest, hostile ones among them, drives
 //! TLS clients against it, and shows what came of it.
 
-mod client;
 mod report;
-mod upstream;
 
 use std::{
-    io::{IsTerminal as _, Write as _},
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
     process::ExitCode,
     sync::Arc,
@@ -20,14 +18,15 @@ use innkeeper_artifacts::{Artifact, artifact};
 use innkeeper_proxy::{
     GuestLoader, Proxy, ProxyConfig, ProxyLimits, TenantConfig, Wasi,
     core::{CacheConfig, Limits, Owners, Role, SizeClass},
-    rustls::{
-        RootCertStore,
-        pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
-    },
 };
 use tokio::time::Instant;
 
-use self::{client::Visits, report::Row};
+use self::report::Row;
+use crate::loopback::{
+    Progress, Stand,
+    client::{self, Visits},
+    upstream,
+};
 
 /// Shows real TLS clients resuming through untrusted guests, on loopback.
 #[derive(clap::Args)]
@@ -57,12 +56,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 /// The tenants: the honest guests, and hostile ones that get as far as being asked.
 const TENANTS: [&str; 6] = ["rust-lru", "rust-ttl", "c-lru", "spin", "trap", "liar"];
 
-/// One tenant of the demo.
-struct Stand {
-    artifact: &'static Artifact,
-    server_name: String,
-    certificate: CertificateDer<'static>,
-}
+/// A tenant of the demo: its guest, and its stand.
+type Stall = (&'static Artifact, Stand);
 
 async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
     let start = Instant::now();
@@ -74,6 +69,7 @@ async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
     let config = ProxyConfig {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         limits: ProxyLimits { drain: Duration::from_secs(2), ..ProxyLimits::default() },
+        maxima: None,
         tenants,
     };
     let proxy = Proxy::start(config, Owners::with_defaults()).await?;
@@ -83,7 +79,7 @@ async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
         .iter()
         .zip(&visits)
         .zip(&stats)
-        .map(|((stand, visits), (_, stats))| Row::new(stand.artifact, visits, stats))
+        .map(|(((artifact, _), visits), (_, stats))| Row::new(artifact, visits, stats))
         .collect();
     let wall = start.elapsed();
     progress.clear();
@@ -93,7 +89,12 @@ async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
         false => {
             write!(out, "{}", report::table(&rows, wall))?;
             report::left_out(&mut out, &artifacts)?;
-            report::commands(&mut out, &proxy, stands.iter().map(|stand| stand.server_name.as_str()), options.keep)?;
+            report::commands(
+                &mut out,
+                &proxy,
+                stands.iter().map(|(_, stand)| stand.server_name.as_str()),
+                options.keep,
+            )?;
         }
     }
     out.flush()?;
@@ -115,7 +116,7 @@ fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Artifact>> {
 }
 
 /// Loads every guest that could be built, and makes a tenant of it with a certificate of its own.
-fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Result<(Vec<Stand>, Vec<TenantConfig>)> {
+fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Result<(Vec<Stall>, Vec<TenantConfig>)> {
     let loader = GuestLoader::new()?;
     let limits = Limits::new(SizeClass::Small);
     let mut stands = Vec::new();
@@ -123,39 +124,33 @@ fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Resu
     for artifact in artifacts {
         let Ok(component) = artifact.component else { continue };
         let guest = loader.load(component, Wasi::None, &limits).with_context(|| format!("guest {}", artifact.name))?;
-        let server_name = format!("{}.example", artifact.name);
-        let made = rcgen::generate_simple_self_signed([server_name.clone()])?;
-        let certificate = CertificateDer::from(made.cert);
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+        let (stand, tls) = Stand::new(artifact.name)?;
         tenants.push(TenantConfig {
             name: artifact.name.to_owned(),
-            server_names: vec![server_name.clone()],
-            certificates: vec![certificate.clone()],
-            key,
+            server_names: vec![stand.server_name.clone()],
+            tls,
             upstream,
             cache: CacheConfig::new(artifact.name, Role::Server, limits.clone()),
             guest,
         });
-        stands.push(Stand { artifact, server_name, certificate });
+        stands.push((*artifact, stand));
     }
     Ok((stands, tenants))
 }
 
 /// Drives the clients of all tenants at once, each tenant's one after another for each TLS version.
 async fn visit(
-    stands: &[Stand],
+    stands: &[Stall],
     proxy: &Proxy,
     options: &Options,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Arc<Visits>>> {
     let mut all = Vec::new();
     let mut clients = tokio::task::JoinSet::new();
-    for stand in stands {
+    for (_, stand) in stands {
         let visits = Arc::new(Visits::default());
-        let mut roots = RootCertStore::empty();
-        roots.add(stand.certificate.clone())?;
         for version in client::VERSIONS {
-            let client = client::Client::new(version, roots.clone(), &stand.server_name, proxy.local_address())?;
+            let client = client::Client::new(version, stand.roots()?, &stand.server_name, proxy.local_address())?;
             let visits = Arc::clone(&visits);
             let connections = options.connections.div_ceil(2);
             clients.spawn(async move { client.visit(connections, &visits).await });
@@ -175,27 +170,5 @@ async fn visit(
                 None => return Ok(all),
             },
         }
-    }
-}
-
-/// One line on the terminal that is written over; nothing where there is no terminal.
-struct Progress {
-    is_terminal: bool,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal() }
-    }
-
-    fn say(&self, text: &str) {
-        if self.is_terminal {
-            // A terminal that is gone needs no progress.
-            let _ = write!(std::io::stderr(), "\r\x1b[2K{text}");
-        }
-    }
-
-    fn clear(&self) {
-        self.say("");
     }
 }

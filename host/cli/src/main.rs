@@ -1,7 +1,10 @@
 //! `innkeeper`: one file per command.
 
+mod attack;
 mod build;
 mod demo;
+
+mod loopback;
 
 use std::process::ExitCode;
 
@@ -19,16 +22,18 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Attack(attack::Options),
     Build(build::Options),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // RUST_LOG, where it is set; guests that fault by design would else fill the terminal.
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::ERROR.into()).from_env_lossy();
+    // RUST_LOG, where it is set; guests that fault and shout by design would else fill the terminal.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,innkeeper::guest=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match cli.command {
         Command::Demo(options) => demo::run(&options),
+        Command::Attack(options) => attack::run(&options),
         Command::Build(options) => build::run(&options),
     };
     done.unwrap_or_else(|error| {

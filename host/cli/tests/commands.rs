@@ -38,6 +38,57 @@ fn demo_resumes_on_honest_tenants_and_completes_on_hostile_ones() {
     }
 }
 
+/// Guests of every kind, few enough for a test, and a part of what stops them.
+const ATTACKS: [(&str, &str); 12] = [
+    ("spin in lookup", "fuel"),
+    ("spin in init", "fuel"),
+    ("trap in update", "sandbox"),
+    ("recurse in lookup", "stack"),
+    ("balloon in lookup", "memory"),
+    ("evict-anywhere in lookup", "host-interface"),
+    ("log-flood in lookup", "log-rate"),
+    ("liar", "claim-check"),
+    ("later", "fuel"),
+    ("imports-files", "imports"),
+    ("other-shape", "world"),
+    ("truncated", "validation"),
+];
+
+#[test]
+fn attack_names_what_stopped_each_and_breaks_no_handshake() {
+    let names = ATTACKS.map(|(name, _)| name).join(",");
+    let output = innkeeper(&["attack", "--json", "--connections", "24", "--only", &names]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the report is one JSON object");
+    assert_eq!(report["failed_total"], 0, "{report}");
+    let attacks = report["attacks"].as_array().expect("there is a list of attacks");
+    assert_eq!(attacks.len(), ATTACKS.len());
+    for attack in attacks {
+        let number = |field: &str| attack[field].as_u64().unwrap_or_else(|| panic!("{field} is a number: {attack}"));
+        assert!(number("failed") == 0 && number("handshakes") >= 48, "{attack}");
+        assert!(attack["neighbour_p99_ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{attack}");
+    }
+    for (name, by) in ATTACKS {
+        let attack = attacks.iter().find(|attack| attack["name"] == name);
+        let stopped_by = attack.and_then(|attack| attack["stopped_by"].as_str()).unwrap_or_default();
+        assert!(stopped_by.split('+').any(|own| own == by), "{name} is stopped by {stopped_by}");
+    }
+}
+
+#[test]
+fn attack_prints_a_table_and_names_what_there_is() {
+    let output = innkeeper(&["attack", "--connections", "4", "--only", "plain-text"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].starts_with("attack") && lines[0].ends_with("ratio"), "{shown}");
+    assert!(lines[2].starts_with("plain-text  ") && lines[2].contains("file-format"), "{shown}");
+    assert!(shown.contains("\n1 attacks, 0 failed handshakes, "), "{shown}");
+    let unknown = innkeeper(&["attack", "--only", "nobody"]);
+    assert!(!unknown.status.success());
+    assert!(text(&unknown.stderr).starts_with("error: there is no hostile guest `nobody`: there are "));
+}
+
 #[test]
 fn demo_prints_a_table_and_what_to_try() {
     let output = innkeeper(&["demo", "--connections", "4", "--only", "rust-lru,liar"]);

@@ -40,6 +40,11 @@ impl Breaker {
         self.retry_ms = None;
     }
 
+    /// Forgets everything: another guest is asked now.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::default();
+    }
+
     /// Whether the cache has faulted so often that it waits out the longest backoff.
     pub(crate) fn is_suspended(&self) -> bool {
         self.retry_ms.is_some() && self.is_past_threshold()

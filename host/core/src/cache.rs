@@ -6,31 +6,32 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use hdrhistogram::Histogram;
 
 use crate::{
-    Acc, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, Guest, InitArgs, Key, Miss,
-    Value,
+    Acc, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, FuelBudget, Guest, InitArgs, Key,
+    Miss, Value,
     breaker::Breaker,
     fingerprint::Fingerprints,
     keeper::Keeper,
     mailbox::Messages,
     owner::{Line, OwnerSide},
-    sync::{Condvar, Mutex, MutexGuard},
+    sync::{
+        Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// Everything that the owner, the readers and the owner thread of a cache share.
 pub(crate) struct Cache<V> {
     pub(crate) keeper: Arc<Keeper<V>>,
     pub(crate) fingerprints: Fingerprints,
-    pub(crate) guest: Arc<dyn Guest>,
+    /// What new instances are made of. An upgrade changes it.
+    pub(crate) guest: Mutex<Arc<dyn Guest>>,
     pub(crate) init_args: InitArgs,
     /// The first instance is the owner's: only its evictions count.
     pub(crate) instances: Box<[Instance]>,
@@ -101,10 +102,11 @@ impl Instance {
         self.seat.lock_within(deadline)
     }
 
-    pub(crate) fn put(&self, running: Running) {
+    /// Seats an instance. Waits for at most the running call. The one before it, if any, is the caller's to end.
+    pub(crate) fn put(&self, running: Running) -> Option<Running> {
         let mut seat = self.seat.lock();
-        seat.0 = Some(running);
         self.is_down.store(false, Ordering::Release);
+        seat.0.replace(running)
     }
 
     pub(crate) fn record_lookup(&self, time: Duration) {
@@ -120,18 +122,19 @@ impl Instance {
     }
 }
 
-impl Running {
-    /// Calls the guest. A panic of the host's own code on the way ends at this boundary.
-    pub(crate) fn call<T>(
-        &mut self,
-        call: &mut Call,
-        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let (callbacks, cache_ref) = (&mut *self.callbacks, self.cache_ref);
-        guarded(|| ask(callbacks, call, cache_ref))
-    }
+/// What is wrong with a guest's answer, or why there is none.
+pub(crate) enum Trouble<'a> {
+    /// It named another session than the one asked for, or a dead one.
+    FalseClaim,
+    /// Its instance was busy for too long.
+    Busy,
+    /// Its tenant's fuel budget does not have the call's grant.
+    OverBudget,
+    /// The call did not end as it should.
+    Fault { callback: Callback, fault: &'a Fault },
 }
 
+/// A panic of the host's own code on the way to a guest or back ends at this boundary.
 fn guarded<T>(ask: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Fault::Panic))
 }
@@ -147,19 +150,48 @@ impl<V: Value> Cache<V> {
         (FoldFun(fold), Acc(fold << 28))
     }
 
-    /// Makes an instance and opens the cache in it.
-    pub(crate) fn start(&self) -> Result<Running, Fault> {
+    /// Makes an instance of a guest and opens the cache in it.
+    pub(crate) fn start(&self, budget: &FuelBudget, guest: &dyn Guest) -> Result<Running, Fault> {
         let mut call = self.call(Callback::Init);
+        self.overdraw(budget, &call);
         let started = guarded(|| {
-            let mut callbacks = self.guest.instantiate(Arc::clone(&self.keeper) as _)?;
+            let mut callbacks = guest.instantiate(Arc::clone(&self.keeper) as _, &self.keeper.limits)?;
             let cache_ref = callbacks.init(&mut call, &self.init_args)?;
             Ok(Running { callbacks, cache_ref })
         });
-        self.count(&call);
+        self.settle(budget, &call, started.is_err());
         started
     }
 
+    /// Calls an instance on the owner thread, whatever the budget has left.
+    pub(crate) fn call_on<T>(
+        &self,
+        budget: &FuelBudget,
+        running: &mut Running,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.overdraw(budget, call);
+        self.metered(budget, running, call, ask)
+    }
+
+    fn metered<T>(
+        &self,
+        budget: &FuelBudget,
+        running: &mut Running,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let (callbacks, cache_ref) = (&mut *running.callbacks, running.cache_ref);
+        let answer = guarded(|| ask(callbacks, call, cache_ref));
+        self.settle(budget, call, answer.is_err());
+        answer
+    }
+
     /// Asks the instance in a locked seat. On a fault the instance is dropped and the owner thread told.
+    ///
+    /// A reader's call is made if the tenant's budget has its grant; an owner's always, since an owner's turn has waited
+    /// for the budget.
     pub(crate) fn ask<T>(
         self: &Arc<Self>,
         instance: &Instance,
@@ -168,36 +200,75 @@ impl<V: Value> Cache<V> {
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
         let running = seat.0.as_mut().ok_or(Miss::Down)?;
-        let answer = running.call(call, ask);
-        self.count(call);
-        answer.map_err(|fault| {
+        match call.callback().is_owners() {
+            true => self.overdraw(&self.keeper.budget, call),
+            false if self.keeper.budget.take(self.keeper.clock.now_ms(), self.grant(call)) => {}
+            false => return Err(self.trouble(Trouble::OverBudget)),
+        }
+        self.metered(&self.keeper.budget, running, call, ask).map_err(|fault| {
             seat.0 = None;
             instance.is_down.store(true, Ordering::Release);
-            self.faulted(call.callback(), &fault);
-            Miss::Fault
+            self.trouble(Trouble::Fault { callback: call.callback(), fault: &fault })
         })
     }
 
-    /// What a fault leads to, for the cache: it is counted, and a new instance is due after the backoff. For the call it
-    /// is a miss.
-    pub(crate) fn faulted(self: &Arc<Self>, callback: Callback, fault: &Fault) {
-        self.keeper.stats.faults[fault.kind() as usize].add(1);
-        let now_ms = self.keeper.clock.now_ms();
-        let is_suspended = {
-            let mut breaker = self.breaker.lock();
-            breaker.fault(now_ms);
-            self.is_suspended.store(breaker.is_suspended(), Ordering::Release);
-            breaker.is_suspended()
-        };
-        let (cache, kind, callback) = (self.keeper.label.as_str(), fault.kind().name(), callback.name());
-        tracing::warn!(cache, callback, kind, is_suspended, "guest fault: {fault}");
-        self.schedule();
+    /// The one place that says what trouble with a guest leads to. For the call it is always a miss; for the cache:
+    ///
+    /// | trouble | what follows |
+    /// |---|---|
+    /// | false claim, busy, over budget | it is counted |
+    /// | fault | it is counted; the instance has been dropped, and a new one is due after the backoff |
+    /// | the eighth fault within a minute of another | no instance is asked for the longest backoff |
+    pub(crate) fn trouble(self: &Arc<Self>, trouble: Trouble<'_>) -> Miss {
+        match trouble {
+            Trouble::FalseClaim => {
+                self.keeper.stats.false_claims.add(1);
+                Miss::FalseClaim
+            }
+            Trouble::Busy => Miss::Busy,
+            Trouble::OverBudget => Miss::OverBudget,
+            Trouble::Fault { callback, fault } => {
+                self.keeper.stats.faults[fault.kind() as usize].add(1);
+                let is_suspended = {
+                    let mut breaker = self.breaker.lock();
+                    breaker.fault(self.keeper.clock.now_ms());
+                    self.is_suspended.store(breaker.is_suspended(), Ordering::Release);
+                    breaker.is_suspended()
+                };
+                let (cache, kind, callback) = (self.keeper.label.as_str(), fault.kind().name(), callback.name());
+                tracing::warn!(cache, callback, kind, is_suspended, "guest fault: {fault}");
+                self.schedule();
+                Miss::Fault
+            }
+        }
     }
 
-    pub(crate) fn count(&self, call: &Call) {
+    /// Runs the host's own code for a read. A panic in it is a fault of this cache, and a miss.
+    pub(crate) fn guard_read<T>(self: &Arc<Self>, read: impl FnOnce() -> Result<T, Miss>) -> Result<T, Miss> {
+        catch_unwind(AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(self.trouble(Trouble::Fault { callback: Callback::Lookup, fault: &Fault::Panic })))
+    }
+
+    fn grant(&self, call: &Call) -> u64 {
+        self.keeper.limits.grant(call.callback()).fuel
+    }
+
+    fn overdraw(&self, budget: &FuelBudget, call: &Call) {
+        budget.overdraw(self.keeper.clock.now_ms(), self.grant(call));
+    }
+
+    /// Counts a call. What it has not burned of its grant goes back to the budget, unless it failed; what it has burned
+    /// beyond, in host calls and in start functions, is taken as well.
+    fn settle(&self, budget: &FuelBudget, call: &Call, is_fault: bool) {
         let callback = call.callback() as usize;
         self.keeper.stats.calls[callback].add(1);
         self.keeper.stats.fuel[callback].add(call.fuel);
+        let grant = self.grant(call);
+        match call.fuel > grant {
+            true => budget.overdraw(self.keeper.clock.now_ms(), call.fuel - grant),
+            false if !is_fault => budget.give_back(grant - call.fuel),
+            false => {}
+        }
     }
 
     /// Puts the cache into the queue of its owner thread, unless it is there.

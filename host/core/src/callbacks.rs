@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Acc, CacheRef, Claim, Element, Fault, FoldFun, InitArgs, Key, Level, Misuse, PartialKey, Session, SessionInfo,
+    Acc, CacheRef, Claim, Element, Fault, FoldFun, InitArgs, Key, Level, Limits, Misuse, PartialKey, Session,
+    SessionInfo,
 };
 
 /// The eight callbacks, as names.
@@ -53,6 +54,11 @@ impl Callback {
             Self::Terminate => "terminate",
         }
     }
+
+    /// Whether only the owner thread makes such calls.
+    pub fn is_owners(self) -> bool {
+        matches!(self, Self::Init | Self::Update | Self::Delete | Self::Terminate)
+    }
 }
 
 /// One running instance of a guest: OTP's `ssl_session_cache_api`, with sessions as numbers.
@@ -79,8 +85,8 @@ pub trait Callbacks: Send {
 
 /// A guest that is ready to run: makes instances.
 pub trait Guest: Send + Sync {
-    /// Makes an instance that may ask `host`. Blocking; costs microseconds for a component.
-    fn instantiate(&self, host: Arc<dyn Host>) -> Result<Box<dyn Callbacks>, Fault>;
+    /// Makes an instance that may ask `host` and is bound by `limits`. Blocking; costs microseconds for a component.
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault>;
 }
 
 /// What an instance may ask at any time: the `host` interface of the WIT package, without the calls that depend on the

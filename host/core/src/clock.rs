@@ -42,6 +42,8 @@ impl Clock {
     pub(crate) fn wait_for(&self, at_ms: u64) -> Duration {
         match &self.0 {
             Source::System(_) => Duration::from_millis(at_ms.saturating_sub(self.now_ms())),
+            // Who moves the clock of an explored schedule wakes the thread as well.
+            Source::Manual(_) if cfg!(shuttle) => Duration::MAX,
             Source::Manual(_) => Duration::from_millis(1),
         }
     }

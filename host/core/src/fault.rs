@@ -34,9 +34,20 @@ pub enum Fault {
         /// The limit.
         limit_bytes: usize,
     },
+    /// The guest failed after it was refused table elements.
+    #[error("out of table elements: asked for {asked}, the limit is {limit}")]
+    Table {
+        /// How many elements the guest wanted to have.
+        asked: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The guest used up its stack.
-    #[error("stack overflow in the guest")]
-    Stack,
+    #[error("stack overflow in the guest: its stack has {limit_bytes} bytes")]
+    Stack {
+        /// The limit.
+        limit_bytes: usize,
+    },
     /// The guest broke a rule of the host interface.
     #[error(transparent)]
     Misuse(#[from] Misuse),
@@ -92,10 +103,8 @@ pub enum Misuse {
         limit: usize,
     },
     /// A host call or a result carried too much.
-    #[error("{bytes} bytes in one host call: the limit is {limit}")]
+    #[error("one host call or result carried more than {limit} bytes")]
     TooManyBytes {
-        /// What it carried.
-        bytes: usize,
         /// The limit.
         limit: usize,
     },
@@ -113,6 +122,8 @@ pub enum FaultKind {
     Deadline,
     /// The guest failed after it was refused memory.
     Memory,
+    /// The guest failed after it was refused table elements.
+    Table,
     /// The guest used up its stack.
     Stack,
     /// The guest broke a rule of the host interface.
@@ -127,11 +138,12 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Trap,
         Self::OutOfFuel,
         Self::Deadline,
         Self::Memory,
+        Self::Table,
         Self::Stack,
         Self::Misuse,
         Self::Init,
@@ -146,6 +158,7 @@ impl FaultKind {
             Self::OutOfFuel => "out-of-fuel",
             Self::Deadline => "deadline",
             Self::Memory => "memory",
+            Self::Table => "table",
             Self::Stack => "stack",
             Self::Misuse => "misuse",
             Self::Init => "init",
@@ -163,7 +176,8 @@ impl Fault {
             Self::OutOfFuel { .. } => FaultKind::OutOfFuel,
             Self::Deadline { .. } => FaultKind::Deadline,
             Self::Memory { .. } => FaultKind::Memory,
-            Self::Stack => FaultKind::Stack,
+            Self::Table { .. } => FaultKind::Table,
+            Self::Stack { .. } => FaultKind::Stack,
             Self::Misuse(_) => FaultKind::Misuse,
             Self::Init { .. } => FaultKind::Init,
             Self::Instantiate { .. } => FaultKind::Instantiate,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    CacheStats, Claim, Clock, Host, Level, Limits, SessionInfo, Value, Vault,
+    CacheStats, Claim, Clock, FuelBudget, Host, Level, Limits, SessionInfo, Value, Vault,
     stats::Stats,
     sync::{Mutex, RwLock},
 };
@@ -18,6 +18,7 @@ pub(crate) struct Keeper<V> {
     pub(crate) vault: RwLock<Vault<V>>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
+    pub(crate) budget: FuelBudget,
     pub(crate) stats: Stats,
     log: Mutex<LogRate>,
 }
@@ -30,8 +31,9 @@ struct LogRate {
 }
 
 impl<V: Value> Keeper<V> {
-    pub(crate) fn new(label: String, vault: Vault<V>, clock: Clock, limits: Limits) -> Self {
-        Self { label, vault: RwLock::new(vault), clock, limits, stats: Stats::default(), log: Mutex::default() }
+    pub(crate) fn new(label: String, vault: Vault<V>, clock: Clock, limits: Limits, budget: FuelBudget) -> Self {
+        let (stats, log) = (Stats::default(), Mutex::default());
+        Self { label, vault: RwLock::new(vault), clock, limits, budget, stats, log }
     }
 
     pub(crate) fn stats(&self, state: crate::CacheState, lookup_ns: hdrhistogram::Histogram<u32>) -> CacheStats {
@@ -64,6 +66,7 @@ impl<V: Value> Host for Keeper<V> {
             self.stats.log_lines_dropped.add(1);
             return;
         }
+        self.stats.log_lines.add(1);
         let line = log_line(message, self.limits.log_line_bytes);
         let cache = self.label.as_str();
         match level {

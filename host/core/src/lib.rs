@@ -38,20 +38,23 @@ mod stats;
 mod error;
 
 mod breaker;
+mod budget;
 mod cache;
 mod fingerprint;
 mod keeper;
 mod order;
 mod sync;
 mod turn;
+mod upgrade;
 
 /// What a [`Value`] promises, for those who implement it.
 pub use zeroize::ZeroizeOnDrop;
 
 pub use crate::{
+    budget::FuelBudget,
     callbacks::{Call, Callback, Callbacks, Guest, Host},
     clock::Clock,
-    error::{FoldError, OpenError, Refusal},
+    error::{FoldError, LimitError, OpenError, Refusal, UpgradeError},
     fault::{Fault, FaultKind, Misuse},
     keeper::log_line,
     limits::{Grant, Limits, SizeClass},
@@ -65,5 +68,6 @@ pub use crate::{
     },
     secret::{Secret, Value},
     stats::{CacheState, CacheStats, Miss},
-    vault::{Held, Name, NotHeld, Overflow, OwnedName, TakenOut, Vault, VaultBounds},
+    upgrade::UpgradeReport,
+    vault::{Held, Name, NotHeld, Overflow, OwnedName, Taken, TakenOut, Terms, Vault, VaultBounds},
 };

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
-    Acc, CacheRef, Call, Callbacks, Claim, Element, Fault, FoldFun, Guest, Host, InitArgs, Key, PartialKey, Session,
-    SessionId, order::Order, vault::KeyHasher,
+    Acc, CacheRef, Call, Callbacks, Claim, Element, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, PartialKey,
+    Session, SessionId, order::Order, vault::KeyHasher,
 };
 
 /// A guest in the host's own code, which forgets the least recently used session. It keeps at most `max-sessions`.
@@ -16,7 +16,7 @@ use crate::{
 pub struct NativeLru;
 
 impl Guest for NativeLru {
-    fn instantiate(&self, _: Arc<dyn Host>) -> Result<Box<dyn Callbacks>, Fault> {
+    fn instantiate(&self, _: Arc<dyn Host>, _: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
         Ok(Box::new(Lru {
             sessions_max: 0,
             slots: Vec::new(),

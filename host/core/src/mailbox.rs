@@ -3,11 +3,13 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     hash::BuildHasherDefault,
-    sync::{Arc, mpsc::SyncSender},
-    time::Duration,
+    sync::Arc,
 };
 
-use crate::{Key, Name, OwnedName, Refusal, Session, Value, cache::Cache, vault::KeyHasher};
+use crate::{
+    Guest, Key, Name, OwnedName, Refusal, Session, Terms, UpgradeError, UpgradeReport, Value, cache::Cache,
+    sync::mpsc::SyncSender, vault::KeyHasher,
+};
 
 /// A message for the owner. Those of the owner's own handle carry a reply.
 pub(crate) enum Message<V> {
@@ -15,8 +17,7 @@ pub(crate) enum Message<V> {
         key: Key,
         name: OwnedName,
         value: V,
-        /// No longer than this, whatever the vault gives.
-        lifetime_ms: u64,
+        terms: Terms,
         reply: Option<SyncSender<Result<(), Refusal>>>,
     },
     Delete {
@@ -28,8 +29,16 @@ pub(crate) enum Message<V> {
         key: Key,
         session: Session,
     },
+    /// These keys have been revoked: the guest is to forget them.
+    Revoked {
+        keys: Vec<Key>,
+    },
     Sweep {
         reply: SyncSender<()>,
+    },
+    Upgrade {
+        guest: Arc<dyn Guest>,
+        reply: SyncSender<Result<UpgradeReport, UpgradeError>>,
     },
     /// Everything before this has been done.
     Fence {
@@ -82,14 +91,31 @@ impl<V: Value> Mailbox<V> {
 
     /// Posts an `update`. False when the mailbox is full or the cache has ended; the value is then wiped.
     pub fn update(&self, name: Name<'_>, value: V) -> bool {
-        self.update_for(name, value, Duration::MAX)
+        self.update_on(name, value, self.terms())
     }
 
-    /// Posts an `update` of a session that lives for `lifetime` at most, however long the cache keeps others.
-    pub fn update_for(&self, name: Name<'_>, value: V, lifetime: Duration) -> bool {
+    /// The terms of a session whose handshake begins now. One that is registered after a later [`Mailbox::revoke`] is
+    /// refused.
+    pub fn terms(&self) -> Terms {
+        self.cache.keeper.vault.read().terms()
+    }
+
+    /// Posts an `update` of a session on its own terms.
+    pub fn update_on(&self, name: Name<'_>, value: V, terms: Terms) -> bool {
         let key = self.cache.fingerprints.key(name);
-        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
-        self.cache.post(Message::Update { key, name: name.into(), value, lifetime_ms, reply: None })
+        self.cache.post(Message::Update { key, name: name.into(), value, terms, reply: None })
+    }
+
+    /// Wipes every session at once, and refuses those whose handshake has begun by now. Says how many there were.
+    ///
+    /// For the operator; any thread. Waits for no guest: once it has returned, no reader finds a session that was there
+    /// before. O(sessions).
+    pub fn revoke(&self) -> usize {
+        let keys = self.cache.keeper.vault.write().revoke();
+        let revoked = keys.len();
+        self.cache.keeper.stats.revoked.add(revoked as u64);
+        self.cache.post(Message::Revoked { keys });
+        revoked
     }
 
     /// Posts a `delete`. False when the mailbox is full or the cache has ended.
@@ -106,7 +132,7 @@ impl<V: Value> Cache<V> {
     fn post(self: &Arc<Self>, message: Message<V>) -> bool {
         let mut messages = self.messages.lock();
         // What a reader has taken, its guest must hear of: there are no more of these than there were sessions.
-        let is_bounded = !matches!(message, Message::Forget { .. });
+        let is_bounded = !matches!(message, Message::Forget { .. } | Message::Revoked { .. });
         if messages.is_closed || is_bounded && messages.queue.len() >= messages.posted_max {
             drop(messages);
             self.keeper.stats.posts_dropped.add(1);
@@ -161,7 +187,7 @@ impl<V: Value> Cache<V> {
         if !is_on_its_way(&mut messages) {
             return false;
         }
-        self.arrival.wait_while_for(&mut messages, is_on_its_way, self.keeper.limits.read.time);
+        self.arrival.wait_while_for(messages, is_on_its_way, self.keeper.limits.read.time);
         true
     }
 

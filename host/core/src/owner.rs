@@ -6,24 +6,24 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread::JoinHandle,
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
-    CacheStats, Clock, Guest, InitArgs, Limits, Mailbox, Name, OpenError, Overflow, Property, Reader, Refusal, Role,
-    Value, Vault, VaultBounds,
+    CacheStats, Clock, FuelBudget, Guest, InitArgs, LimitError, Limits, Mailbox, Name, OpenError, Overflow, Property,
+    Reader, Refusal, Role, UpgradeError, UpgradeReport, Value, Vault, VaultBounds,
     breaker::Breaker,
     cache::{Cache, Instance},
     fingerprint::Fingerprints,
     keeper::Keeper,
     mailbox::{Message, Messages},
-    sync::{Condvar, Mutex},
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+        thread::{self, JoinHandle},
+    },
     turn::{Turn, Work},
 };
 
@@ -44,6 +44,9 @@ pub struct CacheConfig {
     pub properties: Vec<Property>,
     /// How many instances serve readers, from 1 to [`CacheConfig::READERS_MAX`].
     pub readers: usize,
+    /// The tenant's fuel budget, where it has another cache that shares it; otherwise the cache has its own, as its limits
+    /// say.
+    pub budget: Option<FuelBudget>,
 }
 
 impl CacheConfig {
@@ -52,31 +55,18 @@ impl CacheConfig {
 
     /// A cache with one instance, evicting the oldest session when full, and no properties.
     pub fn new(tenant: impl Into<String>, role: Role, limits: Limits) -> Self {
-        Self { tenant: tenant.into(), role, limits, overflow: Overflow::default(), properties: Vec::new(), readers: 1 }
+        let (overflow, properties) = (Overflow::default(), Vec::new());
+        Self { tenant: tenant.into(), role, limits, overflow, properties, readers: 1, budget: None }
     }
 
-    fn check(&self) -> Result<(), OpenError> {
-        let limits = &self.limits;
-        let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
-        let checks = [
-            ("readers", self.readers as u64, Self::READERS_MAX as u64),
-            ("sessions", u64::from(limits.sessions), u64::from(VaultBounds::SESSIONS_END) - 1),
-            ("session_bytes", limits.session_bytes as u64, u64::from(u32::MAX)),
-            ("vault_bytes", limits.vault_bytes as u64, u64::MAX),
-            ("mailbox", limits.mailbox as u64, 1 << 20),
-            ("lifetime_ms", lifetime_ms, LIFETIME_MS_MAX),
-        ];
-        for (name, value, most) in checks {
-            if value < 1 || value > most {
-                return Err(OpenError::Limit { name, value, least: 1, most });
-            }
+    fn check(&self) -> Result<(), LimitError> {
+        let (value, most) = (self.readers as u64, Self::READERS_MAX as u64);
+        if value < 1 || value > most {
+            return Err(LimitError { name: "readers", value, least: 1, most });
         }
-        Ok(())
+        self.limits.check()
     }
 }
-
-/// Seven days: RFC 9846, section 4.7.1, gives no TLS 1.3 session longer.
-const LIFETIME_MS_MAX: u64 = 7 * 24 * 60 * 60 * 1_000;
 
 /// The owner threads of a process, and the clock of their caches. Dropping it ends every cache and joins the threads.
 pub struct Owners {
@@ -92,7 +82,7 @@ impl Owners {
         let lines: Vec<Arc<Line>> = (0..threads.max(1)).map(|_| Arc::new(Line::new(clock.clone()))).collect();
         let start = |(number, line): (usize, &Arc<Line>)| {
             let line = Arc::clone(line);
-            std::thread::Builder::new()
+            thread::Builder::new()
                 .name(format!("innkeeper-owner-{number}"))
                 .spawn(move || line.serve())
                 .expect("the system has threads to spare at start")
@@ -149,7 +139,8 @@ fn new_cache<V: Value>(
     line: &Arc<Line>,
     reply: SyncSender<Result<(), crate::Fault>>,
 ) -> Result<Cache<V>, OpenError> {
-    let CacheConfig { tenant, role, limits, overflow, properties, readers } = config;
+    let CacheConfig { tenant, role, limits, overflow, properties, readers, budget } = config;
+    let budget = budget.unwrap_or_else(|| FuelBudget::new(&limits));
     let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
     let bounds = VaultBounds {
         sessions: limits.sessions,
@@ -162,7 +153,7 @@ fn new_cache<V: Value>(
     let label = format!("{tenant}/{}", role.name());
     Ok(Cache {
         fingerprints: Fingerprints::random()?,
-        guest,
+        guest: Mutex::new(guest),
         init_args,
         instances: (0..readers).map(|_| Instance::empty()).collect(),
         breaker: Mutex::new(Breaker::default()),
@@ -170,13 +161,13 @@ fn new_cache<V: Value>(
         echoes: Mutex::default(),
         folds: 0.into(),
         messages: Mutex::new(Messages::new(limits.mailbox)),
-        arrival: Condvar::new(),
+        arrival: Condvar::default(),
         owner_side: Mutex::new(OwnerSide::new(reply, clock.now_ms(), lifetime_ms)),
         line: Arc::clone(line),
         is_queued: AtomicBool::new(false),
         is_closing: AtomicBool::new(false),
         is_ended: AtomicBool::new(false),
-        keeper: Arc::new(Keeper::new(label, Vault::new(bounds), clock.clone(), limits)),
+        keeper: Arc::new(Keeper::new(label, Vault::new(bounds), clock.clone(), limits, budget)),
     })
 }
 
@@ -193,8 +184,8 @@ impl<V: Value> Owner<V> {
     /// When the vault does not take the session. A guest that fails does not make this fail: the vault keeps the session.
     pub fn update(&mut self, name: Name<'_>, value: V) -> Result<(), Refusal> {
         let key = self.cache.fingerprints.key(name);
-        let message =
-            |reply| Message::Update { key, name: name.into(), value, lifetime_ms: u64::MAX, reply: Some(reply) };
+        let terms = self.cache.keeper.vault.read().terms();
+        let message = |reply| Message::Update { key, name: name.into(), value, terms, reply: Some(reply) };
         self.ask(message).unwrap_or(Err(Refusal::Ended))
     }
 
@@ -206,6 +197,22 @@ impl<V: Value> Owner<V> {
     /// Takes out every session past its life. Blocks until done. The owner thread does the same bit by bit.
     pub fn sweep(&mut self) {
         self.ask(|reply| Message::Sweep { reply }).unwrap_or(());
+    }
+
+    /// Puts another guest in the place of the running one, and keeps every session.
+    ///
+    /// The new guest is opened, and every session replayed into it, while the old one serves. A canary then asks it for a
+    /// sample of the sessions, and calls each other callback once. Only then are the instances exchanged: a reader waits
+    /// for at most one call. Whatever fails leaves the old guest as it was. For an hour after the exchange the new guest
+    /// is on probation: if its faults suspend it, the old guest comes back.
+    ///
+    /// Blocks until the exchange has been made; the old instances are terminated afterwards. Costs one `update` for each
+    /// session and instance, in turns.
+    ///
+    /// # Errors
+    /// What was wrong with the new guest.
+    pub fn upgrade(&mut self, guest: Arc<dyn Guest>) -> Result<UpgradeReport, UpgradeError> {
+        self.ask(|reply| Message::Upgrade { guest, reply }).unwrap_or(Err(UpgradeError::Ended))
     }
 
     /// Blocks until everything posted before has been done.
@@ -278,7 +285,7 @@ struct LineState {
 
 impl Line {
     fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default(), wake: Condvar::new() }
+        Self { clock, state: Mutex::default(), wake: Condvar::default() }
     }
 
     pub(crate) fn push(&self, work: Arc<dyn Work>) {
@@ -289,12 +296,12 @@ impl Line {
         }
         state.queue.push_back(work);
         drop(state);
-        self.wake.notify_one();
+        self.wake.notify_all();
     }
 
     fn stop(&self) {
         self.state.lock().is_stopped = true;
-        self.wake.notify_one();
+        self.wake.notify_all();
     }
 
     fn serve(&self) {
@@ -336,7 +343,7 @@ impl Line {
                 return Some(work);
             }
             let wait = state.due.first().map_or(Duration::MAX, |(at, _)| self.clock.wait_for(*at));
-            self.wake.wait_for(&mut state, wait.min(WAIT_MAX));
+            state = self.wake.wait_for(state, wait.min(WAIT_MAX));
         }
     }
 

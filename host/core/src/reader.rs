@@ -1,19 +1,16 @@
 //! The read side of a cache: a handle for any thread.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Session, Value,
-    cache::{Cache, ECHOES_MAX, Instance, Seat},
-    sync::MutexGuard,
-    vault::NotHeld,
+    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
+    sync::{
+        MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    vault::{NotHeld, Taken},
 };
 
 /// Looks sessions up. Cloneable, for any thread.
@@ -84,7 +81,7 @@ impl<V: Value> Reader<V> {
     {
         let start = start();
         let key = self.cache.fingerprints.key(name);
-        self.answer(self.try_lookup(start, key, name))
+        self.answer(self.cache.guard_read(|| self.try_lookup(start, key, name)))
     }
 
     fn try_lookup(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss>
@@ -108,21 +105,32 @@ impl<V: Value> Reader<V> {
     /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete` is
     /// posted.
     pub fn take(&self, name: Name<'_>) -> Option<V> {
-        let start = start();
-        let key = self.cache.fingerprints.key(name);
-        self.answer(self.try_take(start, key, name))
+        self.take_with_expiry(name).map(|taken| taken.value)
     }
 
-    fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss> {
+    /// Like [`Reader::take`], and says when the session's life would have ended: what comes of it is not to live longer.
+    pub fn take_with_expiry(&self, name: Name<'_>) -> Option<Taken<V>> {
+        let start = start();
+        let key = self.cache.fingerprints.key(name);
+        self.answer(self.cache.guard_read(|| self.try_take(start, key, name)))
+    }
+
+    fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<Taken<V>, Miss> {
         let keeper = &*self.cache.keeper;
-        let take = || keeper.vault.write().take(key, name, keeper.clock.now_ms());
-        let (session, value) = self.once_arrived(key, take)?;
+        let take = || {
+            let mut vault = keeper.vault.write();
+            let terms = vault.terms();
+            vault.take(key, name, keeper.clock.now_ms()).map(|taken| (taken, terms))
+        };
+        let (taken, terms) = self.once_arrived(key, take)?;
         let answer = self.ask_lookup(start, key);
-        self.mailbox.forget(key, session);
+        self.mailbox.forget(key, taken.session);
         let claim = answer?.1.ok_or(Miss::Declined)?;
-        match claim == session.into() {
-            true => Ok(value),
-            false => Err(self.judge(claim, session)),
+        match claim == taken.session.into() {
+            // Revoked while the guest was asked.
+            true if keeper.vault.read().terms() != terms => Err(Miss::Gone),
+            true => Ok(taken),
+            false => Err(self.judge(claim, taken.session)),
         }
     }
 
@@ -149,7 +157,9 @@ impl<V: Value> Reader<V> {
                     seen.push(claim);
                     found.push(Found { name: held.name.into(), value: held.value.clone() });
                 }
-                _ => self.cache.keeper.stats.false_claims.add(1),
+                _ => {
+                    self.cache.trouble(Trouble::FalseClaim);
+                }
             }
         }
         found
@@ -180,7 +190,10 @@ impl<V: Value> Reader<V> {
             .map_err(|_| FoldError::NoAnswer)?;
         let elements = call.into_elements(last).ok_or(FoldError::BrokenChain);
         let found = elements.and_then(|elements| self.check_elements(elements));
-        let found = found.inspect_err(|_| self.cache.keeper.stats.false_claims.add(1))?;
+        if found.is_err() {
+            self.cache.trouble(Trouble::FalseClaim);
+        }
+        let found = found?;
         Ok(found.into_iter().fold(acc, fun))
     }
 
@@ -257,7 +270,7 @@ impl<V: Value> Reader<V> {
             }
         }
         let seat = instances[own].lock_within(self.cache.keeper.limits.read.time);
-        seat.map(|seat| (own, &instances[own], seat)).ok_or(Miss::Busy)
+        seat.map(|seat| (own, &instances[own], seat)).ok_or_else(|| self.cache.trouble(Trouble::Busy))
     }
 
     /// Notes a lookup that the first instance has not seen.
@@ -278,11 +291,10 @@ impl<V: Value> Reader<V> {
         if claim == session.into() {
             return Miss::Gone;
         }
-        self.cache.keeper.stats.false_claims.add(1);
-        Miss::FalseClaim
+        self.cache.trouble(Trouble::FalseClaim)
     }
 
-    fn answer(&self, answer: Result<V, Miss>) -> Option<V> {
+    fn answer<T>(&self, answer: Result<T, Miss>) -> Option<T> {
         let stats = &self.cache.keeper.stats;
         match &answer {
             Ok(_) => stats.hits.add(1),

@@ -1,10 +1,11 @@
 //! What a cache counts about itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use hdrhistogram::Histogram;
 
-use crate::{Callback, FaultKind};
+use crate::{
+    Callback, FaultKind,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// Why a read gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,11 +27,13 @@ pub enum Miss {
     Gone,
     /// The guest faulted.
     Fault,
+    /// The tenant's fuel budget did not have the call's grant; the guest was not asked.
+    OverBudget,
 }
 
 impl Miss {
     /// All causes, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Absent,
         Self::Expired,
         Self::Down,
@@ -39,6 +42,7 @@ impl Miss {
         Self::FalseClaim,
         Self::Gone,
         Self::Fault,
+        Self::OverBudget,
     ];
 
     /// The cause's name in logs, metrics and tables.
@@ -52,6 +56,7 @@ impl Miss {
             Self::FalseClaim => "false-claim",
             Self::Gone => "gone",
             Self::Fault => "fault",
+            Self::OverBudget => "over-budget",
         }
     }
 }
@@ -98,18 +103,23 @@ impl Counter {
 #[derive(Default)]
 pub(crate) struct Stats {
     pub(crate) hits: Counter,
-    pub(crate) misses: [Counter; 8],
+    pub(crate) misses: [Counter; 9],
     pub(crate) calls: [Counter; 8],
     pub(crate) fuel: [Counter; 8],
-    pub(crate) faults: [Counter; 9],
+    pub(crate) faults: [Counter; 10],
     pub(crate) false_claims: Counter,
     pub(crate) updates: Counter,
     pub(crate) refused: Counter,
     pub(crate) evicted: Counter,
     pub(crate) overflowed: Counter,
     pub(crate) expired: Counter,
+    pub(crate) revoked: Counter,
     pub(crate) restarts: Counter,
+    pub(crate) upgrades: Counter,
+    pub(crate) upgrades_refused: Counter,
+    pub(crate) rollbacks: Counter,
     pub(crate) posts_dropped: Counter,
+    pub(crate) log_lines: Counter,
     pub(crate) log_lines_dropped: Counter,
 }
 
@@ -126,13 +136,13 @@ pub struct CacheStats {
     /// Lookups and takes that gave a session.
     pub hits: u64,
     /// Lookups and takes that gave none, by cause, in the order of [`Miss::ALL`].
-    pub misses: [u64; 8],
+    pub misses: [u64; 9],
     /// Calls into the guest, in the order of [`Callback::ALL`].
     pub calls: [u64; 8],
     /// Fuel burned, in the order of [`Callback::ALL`].
     pub fuel: [u64; 8],
     /// Faults, in the order of [`FaultKind::ALL`].
-    pub faults: [u64; 9],
+    pub faults: [u64; 10],
     /// Answers of the guest that the vault refused.
     pub false_claims: u64,
     /// Sessions registered.
@@ -145,13 +155,23 @@ pub struct CacheStats {
     pub overflowed: u64,
     /// Sessions swept past their life.
     pub expired: u64,
+    /// Sessions revoked.
+    pub revoked: u64,
     /// Instances built anew after a fault.
     pub restarts: u64,
+    /// Upgrades made.
+    pub upgrades: u64,
+    /// Upgrades that the new guest's failure ended before they were made.
+    pub upgrades_refused: u64,
+    /// Upgrades undone since the new guest was suspended on probation.
+    pub rollbacks: u64,
     /// Messages dropped because the mailbox was full.
     pub posts_dropped: u64,
+    /// Log lines of the guest written.
+    pub log_lines: u64,
     /// Log lines of the guest dropped for their rate.
     pub log_lines_dropped: u64,
-    /// Time of a lookup in which the guest was asked, in nanoseconds: from the caller's call to the guest's answer.
+    /// Time of a lookup that came as far as an instance, in nanoseconds: from the caller's call to the answer.
     pub lookup_ns: Histogram<u32>,
 }
 
@@ -200,8 +220,13 @@ impl Stats {
             evicted: self.evicted.read(),
             overflowed: self.overflowed.read(),
             expired: self.expired.read(),
+            revoked: self.revoked.read(),
             restarts: self.restarts.read(),
+            upgrades: self.upgrades.read(),
+            upgrades_refused: self.upgrades_refused.read(),
+            rollbacks: self.rollbacks.read(),
             posts_dropped: self.posts_dropped.read(),
+            log_lines: self.log_lines.read(),
             log_lines_dropped: self.log_lines_dropped.read(),
             lookup_ns,
         }

@@ -1,28 +1,138 @@
-//! Every lock of this crate, from one place, so that a schedule explorer can take their place.
+//! Every lock, channel, atomic and thread of this crate, from one place, so that a schedule explorer can take their place.
+//!
+//! Built with `--cfg shuttle` they are shuttle's. A wait with a deadline is then one without: time does not pass in an
+//! explored schedule, so a wake-up that is lost is a deadlock, and is found.
 
-use std::time::Duration;
+#[cfg(not(shuttle))]
+mod real {
+    use std::time::Duration;
 
-pub(crate) use parking_lot::{Condvar, MutexGuard, RwLock};
+    pub(crate) use std::sync::{atomic, mpsc};
+    pub(crate) use std::thread;
 
-/// A mutex that can be waited for with a deadline. A panic while it is held does not poison it.
-#[derive(Default)]
-pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+    pub(crate) use parking_lot::{MutexGuard, RwLock};
 
-impl<T> Mutex<T> {
-    pub(crate) fn new(value: T) -> Self {
-        Self(parking_lot::Mutex::new(value))
+    /// A mutex that can be waited for with a deadline. A panic while it is held does not poison it.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(parking_lot::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock()
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock()
+        }
+
+        /// Takes the lock, or gives up after `deadline`.
+        pub(crate) fn lock_within(&self, deadline: Duration) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock_for(deadline)
+        }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock()
+    /// A condition to wait for, with a deadline.
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(parking_lot::Condvar);
+
+    impl Condvar {
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        /// Waits to be notified, or for no reason, for at most `deadline`.
+        pub(crate) fn wait_for<'a, T>(&self, mut guard: MutexGuard<'a, T>, deadline: Duration) -> MutexGuard<'a, T> {
+            self.0.wait_for(&mut guard, deadline);
+            guard
+        }
+
+        /// Waits until `condition` does not hold, for at most `deadline`.
+        pub(crate) fn wait_while_for<T>(
+            &self,
+            mut guard: MutexGuard<'_, T>,
+            condition: impl FnMut(&mut T) -> bool,
+            deadline: Duration,
+        ) {
+            self.0.wait_while_for(&mut guard, condition, deadline);
+        }
+    }
+}
+
+#[cfg(shuttle)]
+pub(crate) use explored::*;
+#[cfg(not(shuttle))]
+pub(crate) use real::*;
+
+#[cfg(shuttle)]
+mod explored {
+    use std::time::Duration;
+
+    pub(crate) use shuttle::{
+        sync::{MutexGuard, atomic, mpsc},
+        thread,
+    };
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("an explored panic ends the schedule")
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+
+        pub(crate) fn lock_within(&self, _: Duration) -> Option<MutexGuard<'_, T>> {
+            Some(self.lock())
+        }
     }
 
-    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock()
+    #[derive(Debug, Default)]
+    pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+            self.0.read().expect("an explored panic ends the schedule")
+        }
+
+        pub(crate) fn write(&self) -> shuttle::sync::RwLockWriteGuard<'_, T> {
+            self.0.write().expect("an explored panic ends the schedule")
+        }
     }
 
-    /// Takes the lock, or gives up after `deadline`.
-    pub(crate) fn lock_within(&self, deadline: Duration) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock_for(deadline)
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(shuttle::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, _: Duration) -> MutexGuard<'a, T> {
+            self.0.wait(guard).expect("an explored panic ends the schedule")
+        }
+
+        pub(crate) fn wait_while_for<T>(
+            &self,
+            guard: MutexGuard<'_, T>,
+            condition: impl FnMut(&mut T) -> bool,
+            _: Duration,
+        ) {
+            drop(self.0.wait_while(guard, condition).expect("an explored panic ends the schedule"));
+        }
     }
 }

@@ -1,14 +1,13 @@
 //! What an owner thread does in a cache's turn: one unit of work, chosen in a fixed order.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering, mpsc::SyncSender},
-};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use crate::{
-    Callback, Claim, Fault, Key, OwnedName, Refusal, Session, Value,
-    cache::{Cache, Instance, Running},
+    Call, Callback, Claim, Fault, FuelBudget, Key, OwnedName, Refusal, Session, Terms, Value,
+    cache::{Cache, Instance, Running, Trouble},
     mailbox::Message,
+    sync::{atomic::Ordering, mpsc::SyncSender},
+    upgrade::{Previous, Upgrade},
 };
 
 /// What a cache wants after a turn.
@@ -47,21 +46,40 @@ pub(crate) struct OwnerSide {
     /// Keys that have left the vault, and from which instance on the guest is still to be told. They come before any
     /// message, so that a `delete` never follows a later `update` of its key.
     owed: VecDeque<(usize, Key)>,
-    restart: Option<Restart>,
+    pub(crate) restart: Option<Restart>,
+    pub(crate) upgrade: Option<Upgrade>,
+    /// The guest before the last upgrade, while the new one is on probation.
+    pub(crate) previous: Option<Previous>,
+    /// Instances that an upgrade has replaced, to be terminated.
+    pub(crate) outgoing: VecDeque<Running>,
     /// Replay and messages take turns.
     is_replays_turn: bool,
     /// Whether the instances of a suspended cache have been dropped.
-    is_purged: bool,
+    pub(crate) is_purged: bool,
     sweep_ms: u64,
     sweep_at_ms: u64,
 }
 
 /// An instance that is being built by replay.
-struct Restart {
+pub(crate) struct Restart {
     number: usize,
-    running: Running,
-    /// What is still to be replayed, oldest first. Each step takes one out and each update meanwhile puts one in.
-    queue: VecDeque<(Key, Session)>,
+    replay: Replay,
+}
+
+/// An instance that is given every session of the vault.
+pub(crate) struct Replay {
+    pub(crate) running: Running,
+    /// What is still to be replayed, oldest first.
+    pub(crate) queue: VecDeque<(Key, Session)>,
+}
+
+/// How many calls a replay makes in one turn at most. The turn also ends once they have burned the fuel, or taken the time,
+/// of one `update`.
+const REPLAY_CALLS_MAX: usize = 256;
+
+#[expect(clippy::disallowed_methods, reason = "ends a turn early; nothing else is decided by it")]
+fn start() -> Instant {
+    Instant::now()
 }
 
 impl OwnerSide {
@@ -72,6 +90,9 @@ impl OwnerSide {
             ending: None,
             owed: VecDeque::new(),
             restart: None,
+            upgrade: None,
+            previous: None,
+            outgoing: VecDeque::new(),
             is_replays_turn: false,
             is_purged: false,
             sweep_ms,
@@ -79,7 +100,7 @@ impl OwnerSide {
         }
     }
 
-    fn owe(&mut self, first: usize, keys: Vec<Key>) {
+    pub(crate) fn owe(&mut self, first: usize, keys: Vec<Key>) {
         self.owed.extend(keys.into_iter().map(|key| (first, key)));
     }
 
@@ -96,23 +117,31 @@ impl<V: Value> Work for Cache<V> {
             return Turn::Ended;
         }
         if let Some(reply) = side.opening.take() {
-            return self.open(&mut side, &reply);
+            return self.open(&mut side, reply);
         }
         if self.is_closing.load(Ordering::Acquire) {
-            self.terminate();
+            if let Some(running) = self.instances.iter().find_map(Instance::remove) {
+                self.terminate_one(running);
+                return Turn::Again;
+            }
             self.end(&mut side);
             return Turn::Ended;
         }
-        side.is_replays_turn = !side.is_replays_turn;
         let side = &mut *side;
         self.purge(side);
+        if let Some(due_ms) = self.keeper.budget.overdrawn_until(self.keeper.clock.now_ms()) {
+            return Turn::Idle { due_ms };
+        }
+        side.is_replays_turn = !side.is_replays_turn;
         // The sweep comes round seldom, so it cannot hold up messages; they could hold up the sweep.
-        let did_work = side.is_replays_turn && self.restart_step(side)
+        let did_work = side.is_replays_turn && (self.restart_step(side) || self.upgrade_step(side))
             || self.owed_step(side)
+            || self.outgoing_step(side)
             || self.sweep_step(side)
             || self.message_step(side)
             || self.echo_step()
-            || self.restart_step(side);
+            || self.restart_step(side)
+            || self.upgrade_step(side);
         match did_work {
             true => Turn::Again,
             false => Turn::Idle { due_ms: self.due_ms(side) },
@@ -130,10 +159,12 @@ impl<V: Value> Work for Cache<V> {
 
 /// The steps. Each says whether there was something to do.
 impl<V: Value> Cache<V> {
-    fn open(self: &Arc<Self>, side: &mut OwnerSide, reply: &SyncSender<Result<(), Fault>>) -> Turn {
-        for instance in &self.instances {
-            match self.start() {
-                Ok(running) => instance.put(running),
+    /// Opens the next instance; with the last one, the cache.
+    fn open(self: &Arc<Self>, side: &mut OwnerSide, reply: SyncSender<Result<(), Fault>>) -> Turn {
+        let guest = Arc::clone(&self.guest.lock());
+        if let Some(instance) = self.instances.iter().find(|instance| instance.is_down()) {
+            match self.start(&self.keeper.budget, &*guest) {
+                Ok(running) => drop(instance.put(running)),
                 Err(fault) => {
                     self.end(side);
                     // Who opens waits for the reply; if it is gone, nobody needs it.
@@ -142,22 +173,31 @@ impl<V: Value> Cache<V> {
                 }
             }
         }
-        let _ = reply.send(Ok(()));
+        match self.instances.iter().any(Instance::is_down) {
+            true => side.opening = Some(reply),
+            false => {
+                let _ = reply.send(Ok(()));
+            }
+        }
         Turn::Again
     }
 
-    /// Tells each instance that the cache ends. What it answers does not matter any more.
-    fn terminate(&self) {
-        for instance in &self.instances {
-            let Some(mut running) = instance.remove() else { continue };
-            let mut call = self.call(Callback::Terminate);
-            let ended = running.call(&mut call, |callbacks, call, cache| callbacks.terminate(call, cache));
-            self.count(&call);
-            if let Err(fault) = ended {
-                self.keeper.stats.faults[fault.kind() as usize].add(1);
-                tracing::warn!(cache = self.keeper.label, "guest fault in `terminate`: {fault}");
-            }
+    /// Tells an instance that its cache ends, and drops it. What it answers does not matter any more.
+    fn terminate_one(&self, mut running: Running) {
+        let mut call = self.call(Callback::Terminate);
+        let ended = self.call_on(&self.keeper.budget, &mut running, &mut call, |callbacks, call, cache| {
+            callbacks.terminate(call, cache)
+        });
+        if let Err(fault) = ended {
+            self.keeper.stats.faults[fault.kind() as usize].add(1);
+            tracing::warn!(cache = self.keeper.label, "guest fault in `terminate`: {fault}");
         }
+    }
+
+    fn outgoing_step(&self, side: &mut OwnerSide) -> bool {
+        let Some(running) = side.outgoing.pop_front() else { return false };
+        self.terminate_one(running);
+        true
     }
 
     /// Drops instances, messages and sessions.
@@ -168,6 +208,9 @@ impl<V: Value> Cache<V> {
             drop(instance.remove());
         }
         side.restart = None;
+        // Whoever waits for an upgrade learns that the cache has ended.
+        side.upgrade = None;
+        side.outgoing = VecDeque::new();
         side.owed = VecDeque::new();
         self.keeper.vault.write().reset();
         if let Some(reply) = side.ending.take() {
@@ -185,8 +228,8 @@ impl<V: Value> Cache<V> {
         let Some(message) = self.messages.lock().pop() else { return false };
         // A reply fails when the owner's handle no longer waits: then nobody needs it.
         match message {
-            Message::Update { key, name, value, lifetime_ms, reply } => {
-                let done = self.update(side, key, name, value, lifetime_ms);
+            Message::Update { key, name, value, terms, reply } => {
+                let done = self.update(side, key, name, value, terms);
                 self.arrived(key);
                 let _ = reply.map(|reply| reply.send(done));
             }
@@ -195,6 +238,8 @@ impl<V: Value> Cache<V> {
                 let _ = reply.map(|reply| reply.send(done));
             }
             Message::Forget { key, session } => self.forget(side, key, session),
+            Message::Revoked { keys } => side.owe(0, keys),
+            Message::Upgrade { guest, reply } => self.begin_upgrade(side, guest, reply),
             Message::Sweep { reply } => {
                 side.owe(0, self.sweep(usize::MAX));
                 // Answered once the guest has been told of all.
@@ -213,11 +258,11 @@ impl<V: Value> Cache<V> {
         key: Key,
         name: OwnedName,
         value: V,
-        lifetime_ms: u64,
+        terms: Terms,
     ) -> Result<(), Refusal> {
         let stats = &self.keeper.stats;
         let now_ms = self.keeper.clock.now_ms();
-        let admitted = self.keeper.vault.write().admit(key, name, value, lifetime_ms, now_ms);
+        let admitted = self.keeper.vault.write().admit(key, name, value, terms, now_ms);
         let session = admitted.inspect_err(|_| stats.refused.add(1))?;
         let out = {
             let mut seat = self.instances[0].lock();
@@ -240,8 +285,9 @@ impl<V: Value> Cache<V> {
             });
         }
         if let Some(restart) = &mut side.restart {
-            restart.queue.push_back((key, session));
+            restart.replay.queue.push_back((key, session));
         }
+        Self::give_candidates(side, key, session);
         side.owe(1, out.evicted);
         side.owe(0, out.victims);
         Ok(())
@@ -273,17 +319,22 @@ impl<V: Value> Cache<V> {
                 side.owe(1, self.evict(call.into_evictions()));
             }
         }
+        self.delete_in_candidates(side, key);
         let Some(mut restart) = side.restart.take_if(|restart| restart.number >= first) else { return };
         let mut call = self.call(Callback::Delete);
-        let answer = restart.running.call(&mut call, |callbacks, call, cache| callbacks.delete(call, cache, key));
-        self.count(&call);
+        let answer =
+            self.call_on(&self.keeper.budget, &mut restart.replay.running, &mut call, |callbacks, call, cache| {
+                callbacks.delete(call, cache, key)
+            });
         match answer {
             Ok(()) => side.restart = Some(restart),
-            Err(fault) => self.faulted(Callback::Delete, &fault),
+            Err(fault) => {
+                self.trouble(Trouble::Fault { callback: Callback::Delete, fault: &fault });
+            }
         }
     }
 
-    fn evict(&self, evictions: Vec<Claim>) -> Vec<Key> {
+    pub(crate) fn evict(&self, evictions: Vec<Claim>) -> Vec<Key> {
         if evictions.is_empty() {
             return Vec::new();
         }
@@ -326,70 +377,98 @@ impl<V: Value> Cache<V> {
         expired
     }
 
-    /// Drops the instances that a cache still has as it is suspended.
+    /// As a cache is suspended, drops the instances that it still has, and undoes an upgrade on probation.
     fn purge(&self, side: &mut OwnerSide) {
+        let now_ms = self.keeper.clock.now_ms();
+        side.previous.take_if(|previous| previous.until_ms <= now_ms);
         let is_suspended = self.is_suspended.load(Ordering::Acquire);
         if is_suspended && !side.is_purged {
             side.restart = None;
             self.instances.iter().for_each(|instance| drop(instance.remove()));
+            side.is_purged = !self.roll_back(side);
+            return;
         }
         side.is_purged = is_suspended;
     }
 
-    /// Begins to build an instance that is down, once its backoff is over, or replays one session into it.
+    /// Begins to build an instance that is down, once its backoff is over, or goes on replaying into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        if side.restart.is_some() {
-            // Two, so that the replay ends although each update in between adds one.
-            for _ in 0..2 {
-                side.restart = side.restart.take().and_then(|restart| self.replay(side, restart));
-            }
+        if let Some(restart) = side.restart.take() {
+            side.restart = self.replay_restart(side, restart);
             return true;
         }
         let Some(number) = self.instances.iter().position(Instance::is_down) else { return false };
         if self.breaker.lock().retry_at().is_some_and(|at| self.keeper.clock.now_ms() < at) {
             return false;
         }
-        match self.start() {
-            Ok(running) => {
-                let queue = self.keeper.vault.read().oldest_first().collect();
-                side.restart = Some(Restart { number, running, queue });
+        let guest = Arc::clone(&self.guest.lock());
+        match self.start(&self.keeper.budget, &*guest) {
+            Ok(running) => side.restart = Some(Restart { number, replay: self.replay(running) }),
+            Err(fault) => {
+                self.trouble(Trouble::Fault { callback: Callback::Init, fault: &fault });
             }
-            Err(fault) => self.faulted(Callback::Init, &fault),
         }
         true
     }
 
-    /// Replays the next session, or seats the instance when there is none. Gives back what is still to be done.
-    fn replay(self: &Arc<Self>, side: &mut OwnerSide, mut restart: Restart) -> Option<Restart> {
-        let is_live = |(key, session): &(Key, Session)| self.keeper.vault.read().under_key(*key) == Some(*session);
-        let next = std::iter::from_fn(|| restart.queue.pop_front()).find(is_live);
-        let Some((key, session)) = next else {
-            self.instances[restart.number].put(restart.running);
-            self.keeper.stats.restarts.add(1);
-            self.recovered();
-            return None;
-        };
-        let mut call = self.call(Callback::Update);
-        let answer =
-            restart.running.call(&mut call, |callbacks, call, cache| callbacks.update(call, cache, key, session));
-        self.count(&call);
-        match answer {
-            Ok(()) => {
-                if restart.number == 0 {
-                    side.owe(1, self.evict(call.into_evictions()));
-                }
-                Some(restart)
+    /// Replays some sessions, and seats the instance when there is none left. Gives back what is still to be done.
+    fn replay_restart(self: &Arc<Self>, side: &mut OwnerSide, mut restart: Restart) -> Option<Restart> {
+        let mut evictions = Vec::new();
+        let replayed = self.replay_some(&self.keeper.budget, &mut restart.replay, |_, _, call| {
+            evictions.extend(call.into_evictions())
+        });
+        if restart.number == 0 {
+            side.owe(1, self.evict(evictions));
+        }
+        match replayed {
+            Ok(false) => Some(restart),
+            Ok(true) => {
+                drop(self.instances[restart.number].put(restart.replay.running));
+                self.keeper.stats.restarts.add(1);
+                self.recovered();
+                None
             }
             Err(fault) => {
-                self.faulted(Callback::Update, &fault);
+                self.trouble(Trouble::Fault { callback: Callback::Update, fault: &fault });
                 None
             }
         }
     }
 
+    pub(crate) fn replay(&self, running: Running) -> Replay {
+        Replay { running, queue: self.keeper.vault.read().oldest_first().collect() }
+    }
+
+    /// Replays sessions for the length of a turn. True when there is none left.
+    pub(crate) fn replay_some(
+        &self,
+        budget: &FuelBudget,
+        replay: &mut Replay,
+        mut note: impl FnMut(Key, Session, Call),
+    ) -> Result<bool, Fault> {
+        let is_live = |(key, session): &(Key, Session)| self.keeper.vault.read().under_key(*key) == Some(*session);
+        let (mut fuel, start) = (0, start());
+        for _ in 0..REPLAY_CALLS_MAX {
+            let next = std::iter::from_fn(|| replay.queue.pop_front()).find(is_live);
+            let Some((key, session)) = next else { return Ok(true) };
+            let mut call = self.call(Callback::Update);
+            self.call_on(budget, &mut replay.running, &mut call, |callbacks, call, cache| {
+                callbacks.update(call, cache, key, session)
+            })?;
+            fuel += call.fuel;
+            note(key, session, call);
+            if fuel >= self.keeper.limits.write.fuel || start.elapsed() >= self.keeper.limits.write.time {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// When the cache wants a turn at the latest.
     fn due_ms(&self, side: &OwnerSide) -> u64 {
         let is_down = self.instances.iter().any(Instance::is_down);
         let retry_at = self.breaker.lock().retry_at().filter(|_| is_down);
-        retry_at.map_or(side.sweep_at_ms, |at| at.min(side.sweep_at_ms))
+        let upgrade_at = side.upgrade.as_ref().and_then(|upgrade| upgrade.overdrawn_until(self.keeper.clock.now_ms()));
+        [retry_at, upgrade_at].into_iter().flatten().fold(side.sweep_at_ms, u64::min)
     }
 }

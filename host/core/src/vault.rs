@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    time::Duration,
 };
 
 use zeroize::Zeroize;
@@ -83,6 +84,42 @@ impl VaultBounds {
     pub const SESSIONS_END: u32 = (1 << SLOT_BITS) - 1;
 }
 
+/// On what terms a session is registered: what the vault was when the session's handshake began, and how long the session
+/// may live where the vault would keep it longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    epoch: u64,
+    lifetime_ms: u64,
+    expires_ms: u64,
+}
+
+impl Terms {
+    /// No longer than `lifetime` from its registration on.
+    #[must_use]
+    pub fn lifetime(self, lifetime: Duration) -> Self {
+        let lifetime_ms = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        Self { lifetime_ms: self.lifetime_ms.min(lifetime_ms), ..self }
+    }
+
+    /// No longer than until `expires_ms` on the cache's clock. A session that comes of another one inherits its end, so
+    /// that a chain of them has one.
+    #[must_use]
+    pub fn until(self, expires_ms: u64) -> Self {
+        Self { expires_ms: self.expires_ms.min(expires_ms), ..self }
+    }
+}
+
+/// A session that was taken out and given away.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken<V> {
+    /// The session's number, which is dead now.
+    pub session: Session,
+    /// The session.
+    pub value: V,
+    /// When its life would have ended, on the cache's clock.
+    pub expires_ms: u64,
+}
+
 /// Why the vault has no session under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotHeld {
@@ -144,6 +181,8 @@ pub struct Vault<V> {
     order: Order,
     bytes: usize,
     sweep_next: usize,
+    /// How often everything has been revoked.
+    epoch: u64,
 }
 
 impl<V: Value> Vault<V> {
@@ -157,7 +196,13 @@ impl<V: Value> Vault<V> {
             order: Order::new(),
             bytes: 0,
             sweep_next: 0,
+            epoch: 0,
         }
+    }
+
+    /// The terms of a session whose handshake begins now: as long a life as the vault gives.
+    pub fn terms(&self) -> Terms {
+        Terms { epoch: self.epoch, lifetime_ms: u64::MAX, expires_ms: u64::MAX }
     }
 
     /// How many sessions there are, expired ones that no sweep has reached included.
@@ -176,16 +221,17 @@ impl<V: Value> Vault<V> {
     }
 
     /// Makes room for a session that no reader sees yet, and numbers it. [`Vault::commit`] must follow. The session lives as
-    /// long as the vault's bounds say, or for `lifetime_ms` where that is shorter.
+    /// long as the vault's bounds and its terms say, whichever is shorter.
     ///
     /// # Errors
-    /// When the session is too large, or the vault has run out of numbers. The value is wiped.
+    /// When the session is too large, past its life, or older than the last revocation, or the vault has run out of numbers.
+    /// The value is wiped.
     pub fn admit(
         &mut self,
         key: Key,
         name: OwnedName,
         value: V,
-        lifetime_ms: u64,
+        terms: Terms,
         now_ms: u64,
     ) -> Result<Session, Refusal> {
         let bytes = name.partial.len() + name.id.len() + value.stored_bytes();
@@ -193,15 +239,15 @@ impl<V: Value> Vault<V> {
         if bytes > limit {
             return Err(Refusal::TooLarge { bytes, limit });
         }
-        let entry = Entry {
-            key,
-            name,
-            value,
-            bytes,
-            created_ms: now_ms,
-            expires_ms: now_ms.saturating_add(self.bounds.lifetime_ms.min(lifetime_ms)),
-            committed: false,
-        };
+        if terms.epoch != self.epoch {
+            return Err(Refusal::Revoked);
+        }
+        let lifetime_ms = self.bounds.lifetime_ms.min(terms.lifetime_ms);
+        let expires_ms = now_ms.saturating_add(lifetime_ms).min(terms.expires_ms);
+        if expires_ms <= now_ms {
+            return Err(Refusal::Expired);
+        }
+        let entry = Entry { key, name, value, bytes, created_ms: now_ms, expires_ms, committed: false };
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() <= VaultBounds::SESSIONS_END as usize => {
@@ -272,10 +318,28 @@ impl<V: Value> Vault<V> {
     }
 
     /// Takes out the session under a name and gives it away: of two callers at most one gets it.
-    pub fn take(&mut self, key: Key, name: Name<'_>, now_ms: u64) -> Result<(Session, V), NotHeld> {
+    pub fn take(&mut self, key: Key, name: Name<'_>, now_ms: u64) -> Result<Taken<V>, NotHeld> {
         let session = self.probe(key, name, now_ms)?;
         let index = self.find(session.into()).ok_or(NotHeld::Absent)?;
-        Ok((session, self.take_out(index).value))
+        let Entry { value, expires_ms, .. } = self.take_out(index);
+        Ok(Taken { session, value, expires_ms })
+    }
+
+    /// Takes out every session, and refuses those whose handshake has begun by now. Gives the keys of those that were
+    /// live. O(n).
+    pub fn revoke(&mut self) -> Vec<Key> {
+        self.epoch += 1;
+        let mut keys = Vec::with_capacity(self.len());
+        for index in 0..self.slots.len() {
+            let Some(entry) = &self.slots[index].entry else { continue };
+            let is_committed = entry.committed;
+            let index = u32::try_from(index).expect("slot numbers have 24 bits");
+            match is_committed {
+                true => keys.push(self.take_out(index).key),
+                false => drop(self.release(index)),
+            }
+        }
+        keys
     }
 
     /// Takes out the session under a name. False when there is none.
@@ -344,9 +408,9 @@ impl<V: Value> Vault<V> {
         self.slots.len()
     }
 
-    /// Gives back all memory. For a vault whose cache has ended: numbers start anew.
+    /// Gives back all memory. For a vault whose cache has ended: numbers start anew, and nothing is admitted any more.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.bounds);
+        *self = Self { epoch: self.epoch + 1, ..Self::new(self.bounds) };
     }
 
     fn under(&self, key: Key, name: Name<'_>) -> Option<(u32, &Entry<V>)> {

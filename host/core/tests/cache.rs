@@ -12,8 +12,8 @@ use std::{
 
 use innkeeper_core::{
     Acc, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun, Guest,
-    Host, InitArgs, Key, Limits, Miss, Name, NativeLru, OpenError, Owner, Owners, PartialKey, Reader, Refusal, Role,
-    Secret, Session, SizeClass,
+    Host, InitArgs, Key, Limits, Mailbox, Miss, Name, NativeLru, OpenError, Owner, Owners, PartialKey, Reader, Refusal,
+    Role, Secret, Session, SizeClass,
 };
 
 /// What a test does in each callback of a guest, before the guest itself.
@@ -28,8 +28,8 @@ struct HookedInstance {
 }
 
 impl Guest for Hooked {
-    fn instantiate(&self, host: Arc<dyn Host>) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host)?;
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        let inner = NativeLru.instantiate(host, limits)?;
         Ok(Box::new(HookedInstance { hook: Arc::clone(&self.0), inner }))
     }
 }
@@ -144,7 +144,7 @@ fn with_two_readers_a_fault_in_one_leaves_the_other() {
         let mut strikes = strikes.lock().unwrap();
         if called == Callback::Lookup && *strikes > 0 {
             *strikes -= 1;
-            return Err(Fault::Stack);
+            return Err(Fault::Stack { limit_bytes: 1 });
         }
         Ok(())
     });
@@ -310,7 +310,7 @@ fn a_read_waits_for_a_session_on_its_way_and_for_nothing_else() {
 fn a_suspended_cache_is_not_asked_by_any_reader() {
     let owners = Owners::new(1, Clock::manual());
     let hook = Arc::new(|called| match called {
-        Callback::Lookup => Err(Fault::Stack),
+        Callback::Lookup => Err(Fault::Stack { limit_bytes: 1 }),
         _ => Ok(()),
     });
     let mut config = config();
@@ -335,12 +335,35 @@ fn a_suspended_cache_is_not_asked_by_any_reader() {
 }
 
 #[test]
+fn what_is_revoked_while_the_guest_is_asked_is_not_found() {
+    let owners = Owners::new(1, Clock::manual());
+    let revoker: Arc<Mutex<Option<Mailbox<Secret>>>> = Arc::default();
+    let within = Arc::clone(&revoker);
+    let hook: Hook = Arc::new(move |called| {
+        if let (Callback::Lookup, Some(mailbox)) = (called, &*within.lock().unwrap()) {
+            mailbox.revoke();
+        }
+        Ok(())
+    });
+    let (mut owner, reader) = open(&owners, config(), hook);
+    *revoker.lock().unwrap() = Some(reader.mailbox().clone());
+    owner.update(name(b"1"), secret()).unwrap();
+    assert_eq!(reader.take(name(b"1")), None);
+    owner.update(name(b"1"), secret()).unwrap();
+    assert_eq!(reader.lookup(name(b"1")), None);
+    assert_eq!((reader.stats().misses(Miss::Gone), reader.stats().false_claims), (2, 0));
+    // The guest holds a way to the cache, which holds the guest.
+    *revoker.lock().unwrap() = None;
+}
+
+#[test]
 fn a_session_may_have_a_shorter_life_than_its_cache_gives() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
     let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
-    reader.mailbox().update_for(name(b"short"), secret(), Duration::from_secs(10));
-    reader.mailbox().update_for(name(b"long"), secret(), Duration::MAX);
+    let terms = reader.mailbox().terms();
+    reader.mailbox().update_on(name(b"short"), secret(), terms.lifetime(Duration::from_secs(10)));
+    reader.mailbox().update_on(name(b"long"), secret(), terms.lifetime(Duration::MAX));
     owner.settle();
     clock.advance(10_000);
     assert_eq!((reader.lookup(name(b"short")), reader.lookup(name(b"long"))), (None, Some(secret())));

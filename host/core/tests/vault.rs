@@ -131,7 +131,7 @@ fn step(vault: &mut Vault<Secret>, model: &mut Model, operation: Operation) {
         Operation::Update { id, bytes, evicts } => {
             let value = vec![id; bytes.into()];
             let name = OwnedName::from(real(ID[id as usize]));
-            let session = vault.admit(key(id), name, Secret::new(value.clone()), u64::MAX, now_ms).unwrap();
+            let session = vault.admit(key(id), name, Secret::new(value.clone()), vault.terms(), now_ms).unwrap();
             assert!(!model.issued.contains(&session), "no number is issued twice");
             assert!(vault.describe(session.into()).is_some(), "a guest may ask about what it is shown");
             assert_ne!(vault.probe(key(id), real(ID[id as usize]), now_ms), Ok(session), "no reader sees it yet");
@@ -151,10 +151,10 @@ fn step(vault: &mut Vault<Secret>, model: &mut Model, operation: Operation) {
         Operation::Take { id } => {
             let taken = vault
                 .take(key(id), real(ID[id as usize]), now_ms)
-                .map(|(session, value)| (session, value.expose().to_vec()));
-            let expected = model.fresh(id).map(|entry| (entry.session, entry.value.clone()));
+                .map(|taken| (taken.session, taken.value.expose().to_vec(), taken.expires_ms));
+            let expected = model.fresh(id).map(|entry| (entry.session, entry.value.clone(), entry.expires_ms));
             assert_eq!(taken, expected);
-            if let Ok((session, _)) = taken {
+            if let Ok((session, ..)) = taken {
                 model.drop_session(session);
             }
         }
@@ -209,7 +209,7 @@ fn made_up_numbers_are_no_sessions() {
         VaultBounds { sessions: 4, session_bytes: 99, bytes: 99, lifetime_ms: 9, overflow: Overflow::EvictOldest };
     let mut vault: Vault<Secret> = Vault::new(bounds);
     let name = Name { partial: b"p", id: b"i" };
-    let session = vault.admit(key(1), name.into(), Secret::new(vec![1]), u64::MAX, 1).unwrap();
+    let session = vault.admit(key(1), name.into(), Secret::new(vec![1]), vault.terms(), 1).unwrap();
     vault.commit(session, &[]);
     let numbers = (0..64).map(|bit| session.number() ^ 1 << bit).chain([0, 1, u64::MAX]);
     for number in numbers {

@@ -48,6 +48,31 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// How a tenant's guest failed, where that is why.
+    pub fn fault(&self) -> Option<&innkeeper_core::Fault> {
+        match self {
+            Self::Cache { source: innkeeper_core::OpenError::Guest(fault), .. } => Some(fault),
+            _ => None,
+        }
+    }
+}
+
+/// Why nothing was done about a tenant of a running proxy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TenantError {
+    /// There is no such tenant.
+    #[error("there is no tenant `{0}`")]
+    Unknown(String),
+    /// The new guest failed, and the old one goes on serving.
+    #[error("not upgraded; the old guest goes on serving")]
+    Upgrade(#[from] innkeeper_core::UpgradeError),
+    /// The certificate, the key or the roots do not do.
+    #[error("certificate, key or roots: {0}")]
+    Certificate(#[from] tokio_rustls::rustls::Error),
+}
+
 /// Why a connection ended early. Each is one connection's own.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,6 +86,9 @@ pub enum ConnectionError {
     /// The handshake failed.
     #[error("handshake failed: {0}")]
     Handshake(io::Error),
+    /// The ClientHello took too long.
+    #[error("no ClientHello in {} ms", .0.as_millis())]
+    HelloTimeout(Duration),
     /// The handshake took too long.
     #[error("handshake not done in {} ms", .0.as_millis())]
     HandshakeTimeout(Duration),

@@ -1,6 +1,6 @@
 //! From component files to guests.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use innkeeper_core::{Guest, Limits, SizeClass};
 use innkeeper_wasm::{Checked, Engine, EngineConfig, LoadError, Wasi};
@@ -17,7 +17,20 @@ impl GuestLoader {
     /// # Errors
     /// When the system does not have the address space for the engine's pool.
     pub fn new() -> Result<Self, LoadError> {
-        Ok(Self { engine: Engine::new(EngineConfig::new(SizeClass::Small))? })
+        Self::with(EngineConfig::new(SizeClass::Small))
+    }
+
+    /// Starts the engine, which keeps machine code in a folder from one start to the next. Who can write there runs code in
+    /// this process.
+    ///
+    /// # Errors
+    /// As [`GuestLoader::new`], and when the folder cannot be used.
+    pub fn with_compile_cache(folder: PathBuf) -> Result<Self, LoadError> {
+        Self::with(EngineConfig { compile_cache: Some(folder), ..EngineConfig::new(SizeClass::Small) })
+    }
+
+    fn with(config: EngineConfig) -> Result<Self, LoadError> {
+        Ok(Self { engine: Engine::new(config)? })
     }
 
     /// Checks, compiles and links a component. Blocking: tens of milliseconds and more.
@@ -26,6 +39,6 @@ impl GuestLoader {
     /// Why the component is refused.
     pub fn load(&self, component: &[u8], wasi: Wasi, limits: &Limits) -> Result<Arc<dyn Guest>, LoadError> {
         let compiled = Checked::new(component, limits)?.compile(&self.engine)?;
-        Ok(Arc::new(compiled.link(wasi, limits.clone())?))
+        Ok(Arc::new(compiled.link(wasi)?))
     }
 }

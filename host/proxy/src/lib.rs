@@ -13,12 +13,13 @@ mod guest;
 mod error;
 
 pub use innkeeper_core as core;
+pub use innkeeper_rustls::ClientAuth;
 pub use innkeeper_wasm::{LoadError, Wasi};
 pub use tokio_rustls::rustls;
 
 pub use crate::{
-    error::{ConnectionError, StartError},
+    error::{ConnectionError, StartError, TenantError},
     guest::GuestLoader,
     proxy::{Proxy, ProxyConfig, ProxyLimits},
-    tenant::{TenantConfig, TenantStats},
+    tenant::{Inspection, TenantConfig, TenantStats, TenantTls},
 };

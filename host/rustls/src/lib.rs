@@ -6,20 +6,24 @@
 //! What a guest does never shows in a handshake but as a full one. This crate never learns what a guest is: it sees a
 //! [`Reader`] and a [`Mailbox`](innkeeper_core::Mailbox).
 
+mod identity;
+
 use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use innkeeper_core::{Name, Reader, Secret};
+use innkeeper_core::{Name, Reader, Secret, Terms};
 use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, StoresServerSessions},
 };
+
+pub use crate::identity::{ClientAuth, TlsIdentity};
 
 /// The length of every session id and ticket id that rustls issues. Another length is nothing of ours.
 const ID_LEN: usize = 32;
@@ -33,16 +37,17 @@ const LIFETIME_TLS13: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How many times one connection may cause the guest to be asked. A client that means well needs one.
 const ASKS_MAX: u32 = 2;
 
-/// A tenant's server sessions.
+/// A tenant's server sessions under one TLS configuration.
 #[derive(Clone)]
 pub struct ServerSessions {
     reader: Reader<Secret>,
+    identity: TlsIdentity,
 }
 
 impl ServerSessions {
-    /// A store over a cache that was opened in the server role.
-    pub fn new(reader: Reader<Secret>) -> Self {
-        Self { reader }
+    /// A store over a cache that was opened in the server role. What is stored under one identity is unknown under another.
+    pub fn new(reader: Reader<Secret>, identity: TlsIdentity) -> Self {
+        Self { reader, identity }
     }
 
     /// The tenant's configuration with a store for one connection to `server_name`, which must be in lower case.
@@ -53,9 +58,12 @@ impl ServerSessions {
         let mut config = config.clone();
         config.session_storage = Arc::new(ConnectionSessions {
             reader: self.reader.clone(),
+            terms: self.reader.mailbox().terms(),
+            identity: self.identity,
             server_name: server_name.into(),
             is_tls12: AtomicBool::new(false),
             asks_left: AtomicU32::new(ASKS_MAX),
+            expires_ms: AtomicU64::new(u64::MAX),
         });
         Arc::new(config)
     }
@@ -68,27 +76,37 @@ impl fmt::Debug for ServerSessions {
 }
 
 /// Sets what every tenant's configuration needs, so that each resumption goes through its cache: no stateless tickets,
-/// one session for each TLS 1.3 handshake, no early data, and no store besides.
-pub fn prepare(config: &mut ServerConfig) {
+/// one session for each TLS 1.3 handshake, and no store besides.
+///
+/// `early_data_bytes` is how much a client may send with its ClientHello when it resumes, before the server has answered:
+/// RFC 8446, section 2.3. An attacker may send it to another server again, so 0, which is off, is right for all but those
+/// whose upstream allows for that. This process accepts it once, since a TLS 1.3 session is used once.
+pub fn prepare(config: &mut ServerConfig, early_data_bytes: u32) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     // Disabled is the default: rustls then keeps TLS 1.3 sessions in the store.
     debug_assert!(!config.ticketer.enabled(), "stateless tickets would go past the cache");
     config.send_tls13_tickets = 1;
     config.max_tls13_tickets = 1;
-    config.max_early_data_size = 0;
+    config.max_early_data_size = early_data_bytes;
 }
 
 /// The store of one connection.
 struct ConnectionSessions {
     reader: Reader<Secret>,
+    /// As they were when the connection began, so that a revocation in between is final.
+    terms: Terms,
+    identity: TlsIdentity,
     server_name: Box<str>,
     /// Whether the handshake is TLS 1.2. rustls tells no version, but asks `can_cache` for TLS 1.2 only, before `put`.
     is_tls12: AtomicBool,
     asks_left: AtomicU32,
+    /// When the session ends that this connection may have resumed; what it stores ends no later.
+    expires_ms: AtomicU64,
 }
 
-/// An id with the protocol version before it, so that an id of one version is unknown in the other.
-type VersionedId = [u8; 1 + ID_LEN];
+/// An id with what it is bound to before it: the protocol version, and the TLS configuration. An id is unknown under
+/// another version or configuration.
+type BoundId = [u8; 1 + TlsIdentity::LEN + ID_LEN];
 
 #[derive(Clone, Copy)]
 enum Version {
@@ -96,15 +114,16 @@ enum Version {
     Tls13 = 3,
 }
 
-fn versioned(version: Version, key: &[u8]) -> Option<VersionedId> {
-    let key: &[u8; ID_LEN] = key.try_into().ok()?;
-    let mut id = [version as u8; 1 + ID_LEN];
-    id[1..].copy_from_slice(key);
-    Some(id)
-}
-
 impl ConnectionSessions {
-    fn name<'a>(&'a self, id: &'a VersionedId) -> Name<'a> {
+    fn bound(&self, version: Version, key: &[u8]) -> Option<BoundId> {
+        let key: &[u8; ID_LEN] = key.try_into().ok()?;
+        let mut id = [version as u8; 1 + TlsIdentity::LEN + ID_LEN];
+        id[1..][..TlsIdentity::LEN].copy_from_slice(self.identity.as_bytes());
+        id[1 + TlsIdentity::LEN..].copy_from_slice(key);
+        Some(id)
+    }
+
+    fn name<'a>(&'a self, id: &'a BoundId) -> Name<'a> {
         Name { partial: self.server_name.as_bytes(), id }
     }
 
@@ -123,22 +142,26 @@ impl StoresServerSessions for ConnectionSessions {
             true => (Version::Tls12, LIFETIME_TLS12),
             false => (Version::Tls13, LIFETIME_TLS13),
         };
-        let Some(id) = versioned(version, &key) else { return false };
-        self.reader.mailbox().update_for(self.name(&id), value, lifetime)
+        let Some(id) = self.bound(version, &key) else { return false };
+        let terms = self.terms.lifetime(lifetime).until(self.expires_ms.load(Ordering::Acquire));
+        self.reader.mailbox().update_on(self.name(&id), value, terms)
     }
 
     /// TLS 1.2: a session id may be used many times.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let id = versioned(Version::Tls12, key)?;
+        let id = self.bound(Version::Tls12, key)?;
         let name = self.name(&id);
         self.may_ask(name).then(|| self.reader.lookup(name))?.map(Secret::into_exposed)
     }
 
     /// TLS 1.3: a ticket is used once.
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let id = versioned(Version::Tls13, key)?;
+        let id = self.bound(Version::Tls13, key)?;
         let name = self.name(&id);
-        self.may_ask(name).then(|| self.reader.take(name))?.map(Secret::into_exposed)
+        let taken = self.may_ask(name).then(|| self.reader.take_with_expiry(name))??;
+        // Resumed or not: rustls does not tell, and a full handshake's session may end early.
+        self.expires_ms.fetch_min(taken.expires_ms, Ordering::AcqRel);
+        Some(taken.value.into_exposed())
     }
 
     fn can_cache(&self) -> bool {

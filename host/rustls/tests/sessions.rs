@@ -4,15 +4,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use innkeeper_core::{CacheConfig, Callback, Clock, Limits, Miss, NativeLru, Owner, Owners, Role, Secret, SizeClass};
-use innkeeper_rustls::{ServerSessions, prepare};
+use innkeeper_core::{
+    CacheConfig, Callback, Clock, Limits, Miss, NativeLru, Owner, Owners, Reader, Role, Secret, SizeClass,
+};
+use innkeeper_rustls::{ClientAuth, ServerSessions, TlsIdentity, prepare};
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer, server::StoresServerSessions};
 
 struct Tenant {
     owner: Owner<Secret>,
+    reader: Reader<Secret>,
     sessions: ServerSessions,
     config: ServerConfig,
-    _owners: Owners,
+    owners: Owners,
 }
 
 impl Tenant {
@@ -30,8 +33,9 @@ impl Tenant {
             .with_no_client_auth()
             .with_single_cert(vec![made.cert.into()], key)
             .unwrap();
-        prepare(&mut config);
-        Self { owner, sessions: ServerSessions::new(reader), config, _owners: owners }
+        prepare(&mut config, 0);
+        let sessions = ServerSessions::new(reader.clone(), identity(ClientAuth::None));
+        Self { owner, reader, sessions, config, owners }
     }
 
     fn connection(&self, server_name: &str) -> Arc<dyn StoresServerSessions> {
@@ -44,6 +48,56 @@ impl Tenant {
 }
 
 const KEY: [u8; 32] = [7; 32];
+
+fn identity(client_auth: ClientAuth) -> TlsIdentity {
+    TlsIdentity::new(client_auth, &[], &[], &[], b"")
+}
+
+#[test]
+fn a_session_of_one_tls_configuration_is_unknown_under_another() {
+    let mut tenant = Tenant::open();
+    let open = tenant.connection("a");
+    assert!(open.can_cache() && open.put(KEY.to_vec(), b"1.2".to_vec()));
+    tenant.connection("a").put(KEY.to_vec(), b"1.3".to_vec());
+    tenant.owner.settle();
+    let first = std::mem::replace(
+        &mut tenant.sessions,
+        ServerSessions::new(tenant.reader.clone(), identity(ClientAuth::Required)),
+    );
+    assert_eq!((tenant.connection("a").get(&KEY), tenant.connection("a").take(&KEY)), (None, None));
+    assert_eq!(tenant.lookups(), 0, "the guest is not asked");
+    tenant.sessions = first;
+    assert!(tenant.connection("a").get(&KEY).is_some() && tenant.connection("a").take(&KEY).is_some());
+}
+
+#[test]
+fn a_chain_of_resumptions_ends_with_the_first_sessions_life() {
+    let mut tenant = Tenant::open();
+    let hour_ms = 60 * 60 * 1_000;
+    tenant.connection("a").put(vec![0; 32], b"first".to_vec());
+    for link in 1..=24_u8 {
+        tenant.owner.settle();
+        let connection = tenant.connection("a");
+        assert!(connection.take(&[link - 1; 32]).is_some(), "after {} hours", link - 1);
+        connection.put(vec![link; 32], b"renewed".to_vec());
+        tenant.owners.clock().advance(hour_ms);
+    }
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("a").take(&[24; 32]), None);
+}
+
+#[test]
+fn what_a_connection_stores_after_a_revocation_is_refused() {
+    let mut tenant = Tenant::open();
+    let before = tenant.connection("a");
+    tenant.reader.mailbox().revoke();
+    before.put(KEY.to_vec(), b"session".to_vec());
+    tenant.owner.settle();
+    assert_eq!(tenant.connection("a").take(&KEY), None);
+    tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
+    tenant.owner.settle();
+    assert!(tenant.connection("a").take(&KEY).is_some());
+}
 
 #[test]
 fn a_tls13_session_is_taken_once() {

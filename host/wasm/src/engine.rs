@@ -1,6 +1,8 @@
 //! The engine: wasmtime's settings, and the thread that makes deadlines pass.
 
 use std::{
+    fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,15 +12,20 @@ use std::{
 };
 
 use innkeeper_core::{Limits, SizeClass};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, VariableOperatorCost,
+};
 
-use crate::{LoadError, error::line};
+use crate::{LoadError, compile::Compiler, error::line};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
 
+/// Who is shown each linear memory of a guest that has trapped.
+pub type Autopsy = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// What an engine is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct EngineConfig {
     /// The size class of its guests: their stack is the engine's, and their memory has its slots in the engine's pool.
     pub class: SizeClass,
@@ -26,12 +33,37 @@ pub struct EngineConfig {
     pub instances: u32,
     /// The most that one instance's memories, tables and component may have, whatever its own limits say.
     pub limits: Limits,
+    /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
+    /// process.
+    pub compile_cache: Option<PathBuf>,
+    /// Who is shown the memory of guests that trap, if anyone. For tests: what a guest knows is its tenant's.
+    pub autopsy: Option<Autopsy>,
 }
 
 impl EngineConfig {
-    /// The defaults for a size class: 1 000 instances.
+    /// The defaults for a size class: 1 000 instances, no compile cache, no autopsy.
     pub fn new(class: SizeClass) -> Self {
-        Self { class, instances: 1_000, limits: Limits::new(class) }
+        Self { class, instances: 1_000, limits: Limits::new(class), compile_cache: None, autopsy: None }
+    }
+
+    /// The stack of one call, in bytes.
+    fn stack_bytes(&self) -> usize {
+        match self.class {
+            SizeClass::Small => 256 << 10,
+            SizeClass::Large => 1 << 20,
+        }
+    }
+}
+
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("class", &self.class)
+            .field("instances", &self.instances)
+            .field("limits", &self.limits)
+            .field("compile_cache", &self.compile_cache)
+            .field("autopsy", &self.autopsy.is_some())
+            .finish()
     }
 }
 
@@ -40,6 +72,9 @@ impl EngineConfig {
 pub struct Engine {
     engine: wasmtime::Engine,
     ticker: Arc<Ticker>,
+    compiler: Arc<Compiler>,
+    stack_bytes: usize,
+    autopsy: Option<Autopsy>,
 }
 
 struct Ticker {
@@ -51,12 +86,33 @@ impl Engine {
     /// Reserves the pool and starts the ticker thread.
     ///
     /// # Errors
-    /// When the system does not have the address space, or a setting is out of range.
+    /// When the system does not have the address space, a setting is out of range, or the compile cache's folder cannot be
+    /// used.
     pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
+        config.limits.check()?;
+        let engine_error = |error| LoadError::Engine(line(&error));
         let engine =
-            wasmtime::Engine::new(&wasmtime_config(&config)).map_err(|error| LoadError::Engine(line(&error)))?;
+            wasmtime_config(&config).and_then(|config| wasmtime::Engine::new(&config)).map_err(engine_error)?;
         let ticker = Ticker::start(engine.clone()).map_err(|error| LoadError::Engine(error.to_string()))?;
-        Ok(Self { engine, ticker: Arc::new(ticker) })
+        Ok(Self {
+            engine,
+            ticker: Arc::new(ticker),
+            compiler: Arc::default(),
+            stack_bytes: config.stack_bytes(),
+            autopsy: config.autopsy,
+        })
+    }
+
+    pub(crate) fn compiler(&self) -> &Arc<Compiler> {
+        &self.compiler
+    }
+
+    pub(crate) fn stack_bytes(&self) -> usize {
+        self.stack_bytes
+    }
+
+    pub(crate) fn autopsy(&self) -> Option<&Autopsy> {
+        self.autopsy.as_ref()
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -69,8 +125,8 @@ impl Engine {
     }
 }
 
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("ticks", &self.ticker.thread.is_some()).finish_non_exhaustive()
     }
 }
@@ -101,23 +157,35 @@ impl Drop for Ticker {
     }
 }
 
-fn wasmtime_config(config: &EngineConfig) -> Config {
-    let stack_bytes = match config.class {
-        SizeClass::Small => 256 << 10,
-        SizeClass::Large => 1 << 20,
-    };
+fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
     let mut wasmtime = Config::new();
     wasmtime
         .consume_fuel(true)
+        .operator_cost(operator_cost())
         .epoch_interruption(true)
-        .max_wasm_stack(stack_bytes)
+        .max_wasm_stack(config.stack_bytes())
         .wasm_backtrace_max_frames(None)
         // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
+        // A guest's compilation is to take one core, and not that of whoever serves.
+        .parallel_compilation(false)
+        .coredump_on_trap(config.autopsy.is_some())
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
-    wasmtime
+    if let Some(folder) = &config.compile_cache {
+        let mut cache = CacheConfig::new();
+        cache.with_directory(folder);
+        wasmtime.cache(Some(Cache::new(cache)?));
+    }
+    Ok(wasmtime)
+}
+
+/// One unit an instruction, and what an instruction does besides by its length: a unit a byte or element, and for a page
+/// of memory as near as the table comes to what zeroing it costs.
+fn operator_cost() -> OperatorCost {
+    let variable = VariableOperatorCost { memory_grow_per_page: u8::MAX, ..VariableOperatorCost::new() };
+    OperatorCost { variable, ..OperatorCost::default() }
 }
 
 fn pool(config: &EngineConfig) -> PoolingAllocationConfig {

@@ -1,5 +1,9 @@
 //! Why a component is refused.
 
+use std::time::Duration;
+
+use innkeeper_core::{LimitError, log_line};
+
 /// A component that cannot be a guest. What is wrong with it is the guest author's to mend, save where said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,6 +28,21 @@ pub enum LoadError {
     /// The component is invalid, or uses a proposal that guests may not use.
     #[error("the component does not compile: {0}")]
     Compile(String),
+    /// The component takes too long to compile.
+    #[error("the component does not compile in time: the limit is {} ms", limit.as_millis())]
+    CompileTime {
+        /// The limit.
+        limit: Duration,
+    },
+    /// Other components took the compiler's time.
+    #[error("no compilation ended within {} ms, and no more may run at a time\nhint: try again later", limit.as_millis())]
+    CompilersBusy {
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// A limit is out of its range, or above the operator's.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// The component imports what guests may not have.
     #[error("import `{name}` is not allowed\nhint: {hint}")]
     Import {
@@ -40,8 +59,26 @@ pub enum LoadError {
     Engine(String),
 }
 
-/// An error of wasmtime in one line: its causes, outermost first.
+impl LoadError {
+    /// Which check refused the component, in tables and metrics.
+    pub fn check(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "component-size",
+            Self::NotWasm | Self::CoreModule | Self::UnknownVersion(_) => "file-format",
+            Self::Compile(_) => "validation",
+            Self::CompileTime { .. } | Self::CompilersBusy { .. } => "compile-time",
+            Self::Limit(_) => "limits",
+            Self::Import { .. } => "imports",
+            Self::World(_) => "world",
+            Self::Engine(_) => "engine",
+        }
+    }
+}
+
+/// An error of wasmtime in one line: its causes, outermost first. A guest may have had a hand in the text.
 pub(crate) fn line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    causes.join(": ")
+    log_line(&causes.join(": "), LINE_MAX)
 }
+
+const LINE_MAX: usize = 1_024;

@@ -7,10 +7,14 @@ use crate::{
     instance::State,
 };
 
+/// What one host call costs, about as long as a plain one takes. WebAssembly's own fuel does not see it.
+pub(crate) const CALL_FUEL: u64 = 200;
+
 impl types::Host for State {}
 
 impl host::Host for State {
     fn describe(&mut self, session: u64) -> wasmtime::Result<Option<types::SessionInfo>> {
+        self.spend(CALL_FUEL)?;
         let info = self.host.describe(Claim(session));
         Ok(info.map(|info| types::SessionInfo {
             stored_bytes: info.stored_bytes,
@@ -20,20 +24,24 @@ impl host::Host for State {
     }
 
     fn evict(&mut self, session: u64) -> wasmtime::Result<()> {
+        self.spend(CALL_FUEL)?;
         Ok(self.call.evict(Claim(session))?)
     }
 
     fn apply(&mut self, fun: u64, elem: types::Element, acc: u64) -> wasmtime::Result<u64> {
+        self.spend(CALL_FUEL)?;
         let key = Key { partial: PartialKey(elem.key.partial), id: SessionId(elem.key.id) };
         let element = Element { key, session: Claim(elem.session) };
         Ok(self.call.apply(FoldFun(fun), element, Acc(acc))?.0)
     }
 
     fn now_ms(&mut self) -> wasmtime::Result<u64> {
+        self.spend(CALL_FUEL)?;
         Ok(self.host.now_ms())
     }
 
     fn log(&mut self, level: host::Level, message: String) -> wasmtime::Result<()> {
+        self.spend(CALL_FUEL + message.len() as u64)?;
         let level = match level {
             host::Level::Debug => Level::Debug,
             host::Level::Info => Level::Info,

@@ -6,7 +6,7 @@ use innkeeper_core::{
     Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Limits, Misuse,
     PartialKey, Role, Session, log_line,
 };
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmCoreDump};
 
 use crate::{
     Engine, Wasi,
@@ -26,6 +26,26 @@ pub(crate) struct State {
     pub(crate) wasi: Option<Box<ClosedWasi>>,
     meter: Meter,
     deadline: Deadline,
+    /// What host calls may still cost in the running call: as much as the guest's own code may.
+    pub(crate) host_fuel: u64,
+}
+
+/// Host calls have cost a call's whole grant.
+#[derive(Debug, thiserror::Error)]
+#[error("out of fuel in host calls")]
+struct OutOfHostFuel;
+
+impl State {
+    pub(crate) fn spend(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        spend(&mut self.host_fuel, fuel)
+    }
+}
+
+/// Takes what a host call costs, or ends the guest's call.
+pub(crate) fn spend(left: &mut u64, fuel: u64) -> wasmtime::Result<()> {
+    let rest = left.checked_sub(fuel);
+    *left = rest.unwrap_or(0);
+    rest.map(drop).ok_or_else(|| OutOfHostFuel.into())
 }
 
 /// How long the running call may go on.
@@ -68,14 +88,21 @@ struct Meter {
     table_elements: usize,
     table_elements_max: usize,
     /// What the guest asked for when it was last refused, in this call.
-    refused_bytes: Option<usize>,
+    refused: Option<Refused>,
+}
+
+/// What a guest was refused.
+#[derive(Clone, Copy)]
+enum Refused {
+    Bytes(usize),
+    Elements(usize),
 }
 
 impl ResourceLimiter for Meter {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.memory_bytes.saturating_add(desired.saturating_sub(current));
         if total > self.memory_bytes_max {
-            self.refused_bytes = Some(total);
+            self.refused = Some(Refused::Bytes(total));
             return Ok(false);
         }
         self.memory_bytes = total;
@@ -85,7 +112,7 @@ impl ResourceLimiter for Meter {
     fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(desired.saturating_sub(current));
         if total > self.table_elements_max {
-            self.refused_bytes = Some(total.saturating_mul(size_of::<usize>()));
+            self.refused = Some(Refused::Elements(total));
             return Ok(false);
         }
         self.table_elements = total;
@@ -95,9 +122,12 @@ impl ResourceLimiter for Meter {
 
 /// A running guest.
 pub(crate) struct Instance {
+    engine: Engine,
     store: Store<State>,
     bindings: SessionCache,
     limits: Limits,
+    /// What start functions have burned. The first call has it on its bill.
+    start_fuel: u64,
 }
 
 impl Instance {
@@ -114,18 +144,21 @@ impl Instance {
             memory_bytes_max: limits.memory_bytes,
             table_elements: 0,
             table_elements_max: limits.table_elements,
-            refused_bytes: None,
+            refused: None,
         };
         let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new(&host)));
-        let state = State { host, call: Call::idle(), wasi, meter, deadline: Deadline::default() };
+        let state = State { host, call: Call::idle(), wasi, meter, deadline: Deadline::default(), host_fuel: 0 };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.meter);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.is_past()));
         let grant = limits.grant(Callback::Init);
         meter_call(&mut store, limits, grant);
         match pre.instantiate(&mut store) {
-            Ok(bindings) => Ok(Self { store, bindings, limits: limits.clone() }),
-            Err(error) => match fault(&store, &error, limits, grant) {
+            Ok(bindings) => {
+                let start_fuel = burned(&store, grant);
+                Ok(Self { engine: engine.clone(), store, bindings, limits: limits.clone(), start_fuel })
+            }
+            Err(error) => match fault(engine, &store, &error, limits, grant) {
                 Fault::Trap { .. } if error.downcast_ref::<Trap>().is_none() => {
                     Err(Fault::Instantiate { reason: line(&error) })
                 }
@@ -145,9 +178,8 @@ impl Instance {
         std::mem::swap(&mut self.store.data_mut().call, call);
         let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
         std::mem::swap(&mut self.store.data_mut().call, call);
-        // Fuel is on in every engine here.
-        call.fuel = grant.fuel.saturating_sub(self.store.get_fuel().unwrap_or(0));
-        result.map_err(|error| fault(&self.store, &error, &self.limits, grant))
+        call.fuel = burned(&self.store, grant) + std::mem::take(&mut self.start_fuel);
+        result.map_err(|error| fault(&self.engine, &self.store, &error, &self.limits, grant))
     }
 }
 
@@ -156,24 +188,46 @@ fn meter_call(store: &mut Store<State>, limits: &Limits, grant: Grant) {
     store.set_epoch_deadline(Engine::ticks(grant.time / 2));
     store.set_hostcall_fuel(limits.host_call_bytes);
     let state = store.data_mut();
-    state.meter.refused_bytes = None;
+    state.meter.refused = None;
+    state.host_fuel = grant.fuel;
     state.deadline = Deadline { half: grant.time / 2, ..Deadline::default() };
 }
 
-/// What a failed call was, for the host.
-fn fault(store: &Store<State>, error: &wasmtime::Error, limits: &Limits, grant: Grant) -> Fault {
+/// What has been burned of a grant: in the guest, and in host calls, each at most the whole.
+fn burned(store: &Store<State>, grant: Grant) -> u64 {
+    // Fuel is on in every engine here.
+    let left = store.get_fuel().unwrap_or(0);
+    grant.fuel.saturating_sub(left) + grant.fuel.saturating_sub(store.data().host_fuel)
+}
+
+/// What wasmtime says when a host call or a result carries too much; it has no type to be told by.
+const TOO_MANY_BYTES: &str = "fuel allocated for hostcalls has been exhausted";
+
+/// What a failed call was, for the host. Shows the guest's memory to whom it is to be shown.
+fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits: &Limits, grant: Grant) -> Fault {
+    if let (Some(autopsy), Some(dump)) = (engine.autopsy(), error.downcast_ref::<WasmCoreDump>()) {
+        dump.memories().iter().for_each(|memory| autopsy(memory.data(store)));
+    }
     if let Some(misuse) = error.downcast_ref::<Misuse>() {
         return Fault::Misuse(*misuse);
+    }
+    if error.downcast_ref::<OutOfHostFuel>().is_some() {
+        return Fault::OutOfFuel { grant: grant.fuel };
     }
     let trap = error.downcast_ref::<Trap>();
     match trap {
         Some(Trap::OutOfFuel) => return Fault::OutOfFuel { grant: grant.fuel },
         Some(Trap::Interrupt) => return Fault::Deadline { limit: grant.time },
-        Some(Trap::StackOverflow) => return Fault::Stack,
+        Some(Trap::StackOverflow) => return Fault::Stack { limit_bytes: engine.stack_bytes() },
         _ => {}
     }
-    if let Some(asked_bytes) = store.data().meter.refused_bytes {
-        return Fault::Memory { asked_bytes, limit_bytes: limits.memory_bytes };
+    match store.data().meter.refused {
+        Some(Refused::Bytes(asked_bytes)) => return Fault::Memory { asked_bytes, limit_bytes: limits.memory_bytes },
+        Some(Refused::Elements(asked)) => return Fault::Table { asked, limit: limits.table_elements },
+        None => {}
+    }
+    if error.root_cause().to_string().contains(TOO_MANY_BYTES) {
+        return Fault::Misuse(Misuse::TooManyBytes { limit: limits.host_call_bytes });
     }
     let reason = trap.map_or_else(|| line(error), ToString::to_string);
     Fault::Trap { reason: log_line(&reason, limits.log_line_bytes) }

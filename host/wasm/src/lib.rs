@@ -10,7 +10,7 @@
 //! let engine = Engine::new(EngineConfig::new(SizeClass::Small))?;
 //! let limits = Limits::new(SizeClass::Small);
 //! let bytes = std::fs::read("guest.wasm")?;
-//! let guest = Checked::new(&bytes, &limits)?.compile(&engine)?.link(Wasi::None, limits)?;
+//! let guest = Checked::new(&bytes, &limits)?.compile(&engine)?.link(Wasi::None)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -19,14 +19,16 @@
 //! is, and takes no precompiled code.
 
 mod engine;
+mod compile;
 mod load;
+mod shape;
 mod instance;
 mod imports;
 mod wasi;
 mod error;
 
 pub use crate::{
-    engine::{Engine, EngineConfig},
+    engine::{Autopsy, Engine, EngineConfig},
     error::LoadError,
     load::{Checked, Compiled, Linked},
     wasi::Wasi,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use innkeeper_core::{Callbacks, Fault, Guest, Host, Limits};
+use innkeeper_core::{Callbacks, Fault, Guest, Host, Limits, log_line};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     bindings::{SessionCache, SessionCachePre},
     error::line,
     instance::{Instance, State},
-    wasi,
+    shape, wasi,
 };
 
 /// The start of every WebAssembly file.
@@ -24,32 +24,36 @@ const OURS: [&str; 2] = ["innkeeper:session-cache/host@0.1.", "innkeeper:session
 
 /// Bytes that look like a component and are not too large. Nothing has been parsed yet.
 #[derive(Clone, Copy, Debug)]
-pub struct Checked<'a>(&'a [u8]);
+pub struct Checked<'a> {
+    bytes: &'a [u8],
+    limits: &'a Limits,
+}
 
 impl<'a> Checked<'a> {
     /// Looks at the size and the first bytes.
     ///
     /// # Errors
     /// When the file is too large, or is something else than a component; precompiled code is something else.
-    pub fn new(bytes: &'a [u8], limits: &Limits) -> Result<Self, LoadError> {
+    pub fn new(bytes: &'a [u8], limits: &'a Limits) -> Result<Self, LoadError> {
+        limits.check()?;
         if bytes.len() > limits.component_bytes {
             return Err(LoadError::TooLarge { bytes: bytes.len(), limit: limits.component_bytes });
         }
         let version = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<4>()).ok_or(LoadError::NotWasm)?;
         match *version {
-            VERSION_COMPONENT => Ok(Self(bytes)),
+            VERSION_COMPONENT => Ok(Self { bytes, limits }),
             VERSION_MODULE => Err(LoadError::CoreModule),
             other => Err(LoadError::UnknownVersion(other)),
         }
     }
 
-    /// Compiles the component. Blocking: from milliseconds to many seconds of one core, so not for a serving thread.
+    /// Compiles the component on a thread of its own, and waits for it: from milliseconds to its time limit. Not for a
+    /// serving thread.
     ///
     /// # Errors
-    /// When the component is invalid or uses what the engine has off.
+    /// When the component is invalid, uses what the engine has off, or takes too long.
     pub fn compile(self, engine: &Engine) -> Result<Compiled, LoadError> {
-        let component =
-            Component::from_binary(engine.wasmtime(), self.0).map_err(|error| LoadError::Compile(line(&error)))?;
+        let component = engine.compiler().compile(engine.wasmtime(), self.bytes, self.limits)?;
         Ok(Compiled { engine: engine.clone(), component })
     }
 }
@@ -65,7 +69,7 @@ impl Compiled {
     ///
     /// # Errors
     /// When an import is not allowed, or the exports are not those of our world.
-    pub fn link(self, wasi: Wasi, limits: Limits) -> Result<Linked, LoadError> {
+    pub fn link(self, wasi: Wasi) -> Result<Linked, LoadError> {
         let engine = self.engine.wasmtime();
         self.component.component_type().imports(engine).try_for_each(|(name, _)| check_import(name, wasi))?;
         let mut linker = Linker::new(engine);
@@ -76,10 +80,14 @@ impl Compiled {
         }
         let world_error = |error| LoadError::World(line(&error));
         let linked = linker.instantiate_pre(&self.component).map_err(world_error)?;
+        shape::check(engine, &self.component)?;
         let pre = SessionCachePre::new(linked).map_err(world_error)?;
-        Ok(Linked { engine: self.engine, pre, wasi, limits })
+        Ok(Linked { engine: self.engine, pre, wasi })
     }
 }
+
+/// Longer than any name that somebody meant.
+const NAME_MAX: usize = 256;
 
 fn check_import(name: &str, wasi: Wasi) -> Result<(), LoadError> {
     if OURS.iter().any(|ours| name.starts_with(ours)) {
@@ -93,7 +101,7 @@ fn check_import(name: &str, wasi: Wasi) -> Result<(), LoadError> {
         (false, _) if name.starts_with("innkeeper:") => "build against innkeeper:session-cache@0.1.0",
         (false, _) => "a guest may import innkeeper:session-cache/host and nothing else",
     };
-    Err(LoadError::Import { name: name.to_owned(), hint })
+    Err(LoadError::Import { name: log_line(name, NAME_MAX), hint })
 }
 
 /// A guest that is ready to run. What a cache is opened with, as an [`innkeeper_core::Guest`].
@@ -101,12 +109,11 @@ pub struct Linked {
     engine: Engine,
     pre: SessionCachePre<State>,
     wasi: Wasi,
-    limits: Limits,
 }
 
 impl Guest for Linked {
-    fn instantiate(&self, host: Arc<dyn Host>) -> Result<Box<dyn Callbacks>, Fault> {
-        let instance = Instance::new(&self.engine, &self.pre, self.wasi, &self.limits, host)?;
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        let instance = Instance::new(&self.engine, &self.pre, self.wasi, limits, host)?;
         Ok(Box::new(instance))
     }
 }

@@ -32,7 +32,10 @@ use wasmtime_wasi::{
     random::WasiRandom,
 };
 
-use crate::instance::State;
+use crate::{
+    imports::CALL_FUEL,
+    instance::{State, spend},
+};
 
 /// Whether a guest may import WASI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -108,6 +111,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        // What these calls cost is billed; that there is none left is for the next call to a stream, and the deadline.
+        self.host_fuel = self.host_fuel.saturating_sub(CALL_FUEL);
         let wasi = self.wasi.as_mut().expect("guests without WASI are linked without it");
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.handles }
     }
@@ -116,7 +121,7 @@ impl WasiView for State {
 impl State {
     fn streams(&mut self) -> ClosedStreams<'_> {
         let wasi = self.wasi.as_mut().expect("guests without WASI are linked without it");
-        ClosedStreams { host: &*self.host, handles: &mut wasi.handles }
+        ClosedStreams { host: &*self.host, handles: &mut wasi.handles, host_fuel: &mut self.host_fuel }
     }
 }
 
@@ -138,12 +143,17 @@ impl HasData for Streams {
 struct ClosedStreams<'a> {
     host: &'a dyn Host,
     handles: &'a mut ResourceTable,
+    host_fuel: &'a mut u64,
 }
 
 impl ClosedStreams<'_> {
-    fn log(&self, bytes: &[u8]) {
-        let text = String::from_utf8_lossy(bytes);
-        text.lines().for_each(|line| self.host.log(Level::Info, line));
+    fn log(&mut self, bytes: &[u8]) -> StreamResult<()> {
+        spend(self.host_fuel, CALL_FUEL + bytes.len() as u64).map_err(StreamError::Trap)?;
+        for line in String::from_utf8_lossy(bytes).lines() {
+            spend(self.host_fuel, CALL_FUEL).map_err(StreamError::Trap)?;
+            self.host.log(Level::Info, line);
+        }
+        Ok(())
     }
 }
 
@@ -214,13 +224,11 @@ impl streams::HostOutputStream for ClosedStreams<'_> {
     }
 
     fn write(&mut self, _: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        self.log(&bytes);
-        Ok(())
+        self.log(&bytes)
     }
 
     fn blocking_write_and_flush(&mut self, _: Resource<OutputStream>, bytes: Vec<u8>) -> StreamResult<()> {
-        self.log(&bytes);
-        Ok(())
+        self.log(&bytes)
     }
 
     fn write_zeroes(&mut self, _: Resource<OutputStream>, _: u64) -> StreamResult<()> {

@@ -8,7 +8,7 @@ fn load(bytes: &[u8], wasi: Wasi) -> Result<(), String> {
     let engine = Engine::new(EngineConfig::new(SizeClass::Small)).map_err(|error| error.to_string())?;
     let limits = Limits::new(SizeClass::Small);
     let compiled = Checked::new(bytes, &limits).and_then(|checked| checked.compile(&engine));
-    compiled.and_then(|compiled| compiled.link(wasi, limits)).map(drop).map_err(|error| error.to_string())
+    compiled.and_then(|compiled| compiled.link(wasi)).map(drop).map_err(|error| error.to_string())
 }
 
 #[track_caller]
@@ -98,4 +98,55 @@ fn sealed_guests_load() {
     for name in ["rust-lru", "rust-ttl", "c-lru", "spin", "trap", "liar"] {
         assert_eq!(load(component(name), Wasi::None), Ok(()), "{name}");
     }
+}
+
+#[test]
+fn machine_code_is_kept_from_one_engine_to_the_next() {
+    let folder = tempfile::tempdir().expect("there is room for a folder");
+    let files = |folder: &std::path::Path| walk(folder).into_iter().filter(|file| file.is_file()).count();
+    let compile = || {
+        let compile_cache = Some(folder.path().to_owned());
+        let config = EngineConfig { compile_cache, instances: 4, ..EngineConfig::new(SizeClass::Small) };
+        let limits = Limits::new(SizeClass::Small);
+        let engine = Engine::new(config).expect("the engine starts");
+        Checked::new(component("rust-lru"), &limits).and_then(|checked| checked.compile(&engine)).expect("it compiles");
+    };
+    compile();
+    let kept = files(folder.path());
+    assert!(kept > 0, "the folder has machine code");
+    compile();
+    assert!(files(folder.path()) >= kept, "it is still there");
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder can be read");
+    let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+    paths.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_compilation_that_takes_too_long_is_given_up() {
+    let engine = Engine::new(EngineConfig { instances: 4, ..EngineConfig::new(SizeClass::Small) }).expect("it starts");
+    let mut limits = Limits::new(SizeClass::Small);
+    limits.compile = std::time::Duration::from_millis(1);
+    let compiled = Checked::new(component("bomb-calls"), &limits).and_then(|checked| checked.compile(&engine));
+    let refused = compiled.err().expect("it takes longer than a millisecond");
+    assert_eq!(refused.to_string(), "the component does not compile in time: the limit is 1 ms");
+}
+
+#[test]
+fn a_limit_out_of_its_range_is_named() {
+    let mut limits = Limits::new(SizeClass::Small);
+    limits.fuel_burst = 1;
+    let refused = Checked::new(b"", &limits).expect_err("the limits are checked first");
+    assert_eq!(
+        refused.to_string(),
+        "limit `fuel_burst` is 1: it must be from 200000000 to 1152921504606846976",
+        "a call whose grant is never there would never be made"
+    );
+    let maxima = Limits::new(SizeClass::Small);
+    let mut above = Limits::new(SizeClass::Small);
+    above.memory_bytes += 1;
+    let refused = above.check_within(&maxima).expect_err("it is above the operator's");
+    assert_eq!(refused.to_string(), "limit `memory_bytes` is 16777217: it must be from 1 to 16777216");
 }

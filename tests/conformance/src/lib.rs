@@ -12,9 +12,9 @@ use innkeeper_artifacts::{ARTIFACTS, Artifact};
 use innkeeper_core::{
     CacheConfig, Clock, Guest, Limits, Name, NativeLru, Owner, Owners, Reader, Role, Secret, SizeClass, Value,
 };
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Checked, Engine, EngineConfig, LoadError, Wasi};
 
-pub use crate::cases::CASES;
+pub use crate::{cases::CASES, model::Numbers};
 
 /// One behaviour and its check, which panics when the cache does not have it.
 pub struct Case {
@@ -59,8 +59,9 @@ impl Subject {
     pub(crate) fn config(&self) -> CacheConfig {
         let mut config = CacheConfig::new(self.name, Role::Server, Limits::new(SizeClass::Small));
         config.readers = self.readers;
-        // Nothing may be missed here because the machine is busy.
+        // Nothing may be missed here because the machine is busy, or because the clock stands still.
         config.limits.read.time = Duration::from_secs(10);
+        config.limits.fuel_burst = 1 << 50;
         config
     }
 
@@ -74,12 +75,23 @@ impl Subject {
 /// # Panics
 /// When it was left out of the build, or does not load.
 pub fn load(engine: &Engine, artifact: &Artifact) -> Arc<dyn Guest> {
-    let limits = Limits::new(SizeClass::Small);
+    try_load(engine, artifact).unwrap_or_else(|error| panic!("{} does not load: {error}", artifact.name))
+}
+
+/// Loads an example guest that may be refused.
+///
+/// # Errors
+/// Why it is.
+///
+/// # Panics
+/// When it was left out of the build.
+pub fn try_load(engine: &Engine, artifact: &Artifact) -> Result<Arc<dyn Guest>, LoadError> {
+    let mut limits = Limits::new(SizeClass::Small);
+    // Nothing may be refused here because the machine is busy.
+    limits.compile = Duration::from_secs(120);
     let component = artifact.component.unwrap_or_else(|why| panic!("{} was not built: {why}", artifact.name));
-    let compiled = Checked::new(component, &limits).and_then(|checked| checked.compile(engine));
     let wasi = if artifact.name.ends_with("-wasi") { Wasi::Closed } else { Wasi::None };
-    let linked = compiled.and_then(|compiled| compiled.link(wasi, limits));
-    Arc::new(linked.unwrap_or_else(|error| panic!("{} does not load: {error}", artifact.name)))
+    Ok(Arc::new(Checked::new(component, &limits)?.compile(engine)?.link(wasi)?))
 }
 
 /// Owner threads on a clock that stands still.

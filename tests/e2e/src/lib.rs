@@ -1,10 +1,12 @@
 //! A proxy on loopback with one tenant for each guest that a test names, and the clients that nobody here wrote.
 
 mod client_hello;
+mod flaky;
 mod programs;
 mod upstream;
 
 use std::{
+    collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +15,7 @@ use std::{
 
 use innkeeper_artifacts::artifact;
 use innkeeper_proxy::{
-    GuestLoader, Proxy, ProxyConfig, ProxyLimits, TenantConfig, TenantStats, Wasi,
+    GuestLoader, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantConfig, TenantStats, TenantTls, Wasi,
     core::{CacheConfig, Clock, Guest, Limits, NativeLru, Owners, Role, SizeClass},
     rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
@@ -22,7 +24,8 @@ use tokio::runtime::Runtime;
 
 pub use crate::{
     client_hello::{ClientHello, first_record},
-    programs::{Ended, curl, openssl, python},
+    flaky::Flaky,
+    programs::{Ended, curl, many, openssl, python},
     upstream::{ANSWER, REQUEST},
 };
 
@@ -37,6 +40,8 @@ pub struct House {
     runtime: Runtime,
     proxy: Option<Proxy>,
     address: SocketAddr,
+    loader: GuestLoader,
+    tls: HashMap<String, TenantTls>,
     clock: Clock,
     folder: TempDir,
 }
@@ -47,24 +52,66 @@ impl House {
     /// # Panics
     /// When a guest was left out of the build, or anything does not start.
     pub fn open(guests: &[&str]) -> Self {
+        Self::open_with(guests, |_| {})
+    }
+
+    /// Starts a proxy with a tenant for each guest, changed as a test needs it.
+    ///
+    /// # Panics
+    /// When a guest was left out of the build, or anything does not start.
+    pub fn open_with(guests: &[&str], change: impl Fn(&mut TenantConfig)) -> Self {
         let runtime = Runtime::new().expect("the runtime starts");
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let upstream = upstream::start();
         let loader = GuestLoader::new().expect("the engine starts");
         let mut authorities = String::new();
-        let tenants = guests.iter().map(|guest| tenant(&loader, guest, upstream, &mut authorities)).collect();
+        let mut tenants: Vec<TenantConfig> =
+            guests.iter().map(|guest| tenant(&loader, guest, upstream, &mut authorities)).collect();
+        let tls = tenants.iter().map(|tenant| (tenant.name.clone(), copy(&tenant.tls))).collect();
+        tenants.iter_mut().for_each(change);
         std::fs::write(folder.path().join("ca.pem"), authorities).expect("the folder can be written");
         let clock = Clock::manual();
-        let config =
-            ProxyConfig { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), limits: ProxyLimits::default(), tenants };
+        let config = ProxyConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            limits: ProxyLimits::default(),
+            maxima: None,
+            tenants,
+        };
         let owners = Owners::new(2, clock.clone());
         let proxy = runtime.block_on(Proxy::start(config, owners)).expect("the proxy starts");
-        Self { runtime, address: proxy.local_address(), proxy: Some(proxy), clock, folder }
+        Self { runtime, address: proxy.local_address(), proxy: Some(proxy), loader, tls, clock, folder }
     }
 
     /// Where the proxy listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The proxy.
+    ///
+    /// # Panics
+    /// Never: it runs until the house is closed.
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("the proxy runs until the house is closed")
+    }
+
+    /// The guest with a name, ready for an upgrade.
+    ///
+    /// # Errors
+    /// Why it is refused at load.
+    ///
+    /// # Panics
+    /// When there is no such guest, or it was left out of the build.
+    pub fn guest(&self, name: &str) -> Result<Arc<dyn Guest>, LoadError> {
+        load(&self.loader, name, &limits())
+    }
+
+    /// How a tenant spoke TLS before a test changed it: its own certificate and nothing more.
+    ///
+    /// # Panics
+    /// When there is no such tenant.
+    pub fn tls(&self, guest: &str) -> TenantTls {
+        copy(self.tls.get(guest).expect("the house was opened with this guest"))
     }
 
     /// A file that trusts every tenant's certificate.
@@ -87,7 +134,7 @@ impl House {
     /// # Panics
     /// When there is no such tenant.
     pub fn settled(&mut self, guest: &str) -> TenantStats {
-        let proxy = self.proxy.as_mut().expect("the proxy runs until the house is closed");
+        let proxy = self.proxy();
         proxy.settle();
         let stats = proxy.stats().into_iter().find(|(name, _)| name == guest);
         stats.expect("the house was opened with this guest").1
@@ -104,28 +151,41 @@ impl House {
 }
 
 fn tenant(loader: &GuestLoader, guest: &str, upstream: SocketAddr, authorities: &mut String) -> TenantConfig {
-    let mut limits = Limits::new(SizeClass::Small);
-    // Nothing may be missed here because the machine is busy.
-    limits.read.time = Duration::from_secs(10);
+    let limits = limits();
     let server_names = vec![format!("{guest}.example"), format!("other.{guest}.example")];
     let made = rcgen::generate_simple_self_signed(server_names.clone()).expect("a certificate can be made");
     authorities.push_str(&made.cert.pem());
     TenantConfig {
         name: guest.to_owned(),
         server_names,
-        certificates: vec![CertificateDer::from(made.cert)],
-        key: PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der())),
+        tls: TenantTls::new(
+            vec![CertificateDer::from(made.cert)],
+            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der())),
+        ),
         upstream,
         cache: CacheConfig::new(guest, Role::Server, limits.clone()),
-        guest: load(loader, guest, &limits),
+        guest: load(loader, guest, &limits).unwrap_or_else(|error| panic!("{guest} does not load: {error}")),
     }
 }
 
-fn load(loader: &GuestLoader, guest: &str, limits: &Limits) -> Arc<dyn Guest> {
+fn copy(tls: &TenantTls) -> TenantTls {
+    TenantTls::new(tls.certificates.clone(), tls.key.clone_key())
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::new(SizeClass::Small);
+    // Nothing may be missed here because the machine is busy, or because the clock stands still.
+    limits.read.time = Duration::from_secs(10);
+    limits.compile = Duration::from_secs(120);
+    limits.fuel_burst = 1 << 50;
+    limits
+}
+
+fn load(loader: &GuestLoader, guest: &str, limits: &Limits) -> Result<Arc<dyn Guest>, LoadError> {
     if guest == "native-lru" {
-        return Arc::new(NativeLru);
+        return Ok(Arc::new(NativeLru));
     }
     let artifact = artifact(guest).unwrap_or_else(|| panic!("there is no guest {guest}"));
     let component = artifact.component.unwrap_or_else(|why| panic!("{guest} was not built: {why}"));
-    loader.load(component, Wasi::None, limits).unwrap_or_else(|error| panic!("{guest} does not load: {error}"))
+    loader.load(component, Wasi::None, limits)
 }

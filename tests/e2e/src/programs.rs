@@ -39,6 +39,53 @@ fn run(program: &str, args: &[&str], input: &str) -> Ended {
     Ended { is_success: output.status.success(), output: text }
 }
 
+/// Many sessions of TLS 1.2 in one process: made first, and then each resumed.
+const MANY: &str = r#"
+import socket, ssl, sys
+port, name, authorities, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+context = ssl.create_default_context(cafile=authorities)
+context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+context.options |= ssl.OP_NO_TICKET
+def visit(session):
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname=name, session=session) as tls:
+            return tls.session, tls.session_reused
+sessions = [visit(None)[0] for _ in range(count)]
+print("made", len(sessions), flush=True)
+sys.stdin.readline()
+print("resumed", sum(visit(session)[1] for session in sessions), flush=True)
+"#;
+
+/// Has Python make `count` sessions and resume each. `pause` runs in between, and `meanwhile` over and over until the end.
+///
+/// # Panics
+/// When Python is not there, or a connection of it fails.
+pub fn many(
+    house: &mut House,
+    server_name: &str,
+    count: u32,
+    pause: impl FnOnce(&mut House),
+    mut meanwhile: impl FnMut(&mut House),
+) -> u32 {
+    let (port, count) = (house.address().port().to_string(), count.to_string());
+    let authorities = house.authorities();
+    let mut command = Command::new("python3");
+    command.args(["-c", MANY, &port, server_name, path(&authorities), &count]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("`python3` is needed, and does not run: {error}"));
+    let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+    let made = lines.next().and_then(Result::ok).unwrap_or_default();
+    assert_eq!(made, format!("made {count}"), "every handshake completes");
+    pause(house);
+    child.stdin.take().expect("standard input is a pipe").write_all(b"go on\n").expect("the script waits for it");
+    while child.try_wait().expect("a child can be waited for").is_none() {
+        meanwhile(house);
+    }
+    let resumed = lines.next().and_then(Result::ok).unwrap_or_default();
+    let resumed = resumed.strip_prefix("resumed ").expect("every handshake completes");
+    resumed.parse().expect("it is a number")
+}
+
 /// Runs `openssl s_client` against the house, sending one request.
 pub fn openssl(house: &House, server_name: &str, args: &[&str]) -> Ended {
     let address = house.address().to_string();

@@ -6,7 +6,10 @@ use innkeeper_artifacts::Artifact;
 use innkeeper_proxy::{Proxy, TenantStats, core::Callback};
 use serde::Serialize;
 
-use super::client::Visits;
+use crate::loopback::{
+    client::Visits,
+    table::{self, Column},
+};
 
 /// What came of one tenant.
 #[derive(Serialize)]
@@ -53,9 +56,9 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; COLUMNS.len()] {
+    fn cells(&self) -> Vec<String> {
         let us = |ns: u64| format!("{:.1}", ns as f64 / 1_000.0);
-        [
+        vec![
             self.name.into(),
             self.guest.into(),
             self.language.into(),
@@ -73,47 +76,26 @@ impl Row {
     }
 }
 
-const COLUMNS: [&str; 13] = [
-    "tenant",
-    "guest",
-    "language",
-    "handshakes",
-    "resumed",
-    "failed",
-    "guest calls",
-    "lookup µs p50",
-    "p99",
-    "fuel/lookup",
-    "faults",
-    "false claims",
-    "state",
+const COLUMNS: [Column; 13] = [
+    ("tenant", false),
+    ("guest", false),
+    ("language", false),
+    ("handshakes", true),
+    ("resumed", true),
+    ("failed", true),
+    ("guest calls", true),
+    ("lookup µs p50", true),
+    ("p99", true),
+    ("fuel/lookup", true),
+    ("faults", true),
+    ("false claims", true),
+    ("state", false),
 ];
 
-/// Columns of text; the others are numbers, set to the right.
-const TEXT: [usize; 4] = [0, 1, 2, 12];
-
 pub(crate) fn table(rows: &[Row], wall: Duration) -> String {
-    let cells: Vec<[String; COLUMNS.len()]> = rows.iter().map(Row::cells).collect();
-    let width = |column: usize| {
-        let lengths = cells.iter().map(|row| row[column].chars().count());
-        lengths.chain([COLUMNS[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
-    let line = |row: [&str; COLUMNS.len()]| {
-        let cell = |(column, text): (usize, &str)| match TEXT.contains(&column) {
-            true => format!("{text:<width$}", width = widths[column]),
-            false => format!("{text:>width$}", width = widths[column]),
-        };
-        let row: Vec<String> = row.into_iter().enumerate().map(cell).collect();
-        format!("{}\n", row.join("  ").trim_end())
-    };
-    let rule: String = widths.iter().map(|width| "─".repeat(*width)).collect::<Vec<_>>().join("  ");
-    let mut table = line(COLUMNS) + &rule + "\n";
-    for row in &cells {
-        table += &line(row.each_ref().map(String::as_str));
-    }
+    let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
     let failed: u64 = rows.iter().map(|row| row.failed).sum();
-    table + &format!("\n{failed} failed handshakes, {:.1} s\n", wall.as_secs_f64())
+    table::table(&COLUMNS, &cells) + &format!("\n{failed} failed handshakes, {:.1} s\n", wall.as_secs_f64())
 }
 
 pub(crate) fn json(rows: &[Row], wall: Duration) -> anyhow::Result<String> {

@@ -1,15 +1,16 @@
-//! The demo's clients: rustls, one TLS version each, reconnecting.
+//! Clients: rustls, one TLS version each, reconnecting.
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use anyhow::{Context as _, ensure};
+use hdrhistogram::Histogram;
 use innkeeper_proxy::rustls::{
     ClientConfig, HandshakeKind, NamedGroup, RootCertStore, SupportedProtocolVersion,
     client::{
@@ -23,7 +24,7 @@ use innkeeper_proxy::rustls::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsConnector;
 
@@ -31,6 +32,9 @@ pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
 /// How long one connection may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest handshake that is told apart.
+const TIME_US_MAX: u64 = 60_000_000;
 
 /// What the clients of one tenant saw.
 #[derive(Debug, Default)]
@@ -40,11 +44,29 @@ pub(crate) struct Visits {
     pub(crate) resumable: AtomicU64,
     pub(crate) resumed: AtomicU64,
     pub(crate) failed: AtomicU64,
+    /// From the connection to the end of the handshake, in microseconds.
+    pub(crate) handshake_us: Mutex<Handshakes>,
+}
+
+/// Times of handshakes.
+#[derive(Debug)]
+pub(crate) struct Handshakes(pub(crate) Histogram<u32>);
+
+impl Default for Handshakes {
+    fn default() -> Self {
+        Self(Histogram::new(3).expect("three significant digits are allowed"))
+    }
 }
 
 impl Visits {
     pub(crate) fn made(&self) -> u64 {
         self.handshakes.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+    }
+
+    fn note_time(&self, time: Duration) {
+        let us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).min(TIME_US_MAX);
+        let mut times = self.handshake_us.lock().unwrap_or_else(PoisonError::into_inner);
+        times.0.record(us).expect("the histogram grows by itself");
     }
 }
 
@@ -80,7 +102,8 @@ impl Client {
             self.store.has_offered.store(false, Ordering::Relaxed);
             let done = timeout(PATIENCE, self.connect()).await.context("no answer in time").flatten();
             match done {
-                Ok(kind) => {
+                Ok((kind, time)) => {
+                    visits.note_time(time);
                     visits.handshakes.fetch_add(1, Ordering::Relaxed);
                     let has_offered = self.store.has_offered.load(Ordering::Relaxed);
                     visits.resumable.fetch_add(u64::from(has_offered), Ordering::Relaxed);
@@ -95,16 +118,19 @@ impl Client {
     }
 
     /// One connection: handshake, request, answer, end.
-    async fn connect(&self) -> anyhow::Result<HandshakeKind> {
+    async fn connect(&self) -> anyhow::Result<(HandshakeKind, Duration)> {
+        let start = Instant::now();
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let mut tls = self.connector.connect(self.server_name.clone(), stream).await?;
+        let time = start.elapsed();
         tls.write_all(b"GET / HTTP/1.1\r\n\r\n").await?;
         let mut answer = Vec::new();
         tls.read_to_end(&mut answer).await?;
         ensure!(answer.ends_with(b"hello from upstream!\n"), "the answer is cut short");
         tls.shutdown().await?;
-        tls.get_ref().1.handshake_kind().context("the handshake has ended")
+        let kind = tls.get_ref().1.handshake_kind().context("the handshake has ended")?;
+        Ok((kind, time))
     }
 }
 

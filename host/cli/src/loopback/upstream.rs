@@ -1,4 +1,4 @@
-//! The demo's upstream: answers any request with one line over HTTP/1.1, and closes.
+//! An upstream: answers any request with one line over HTTP/1.1, and closes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,0 +1,89 @@
+//! What a session's trust decision was made under: the part of a TLS configuration that sessions are bound to.
+
+use ring::digest::{Context, SHA256};
+use rustls::pki_types::CertificateDer;
+
+/// Whether a client has to show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ClientAuth {
+    /// It is not asked for one.
+    #[default]
+    None,
+    /// It is asked for one, and may have none.
+    Optional,
+    /// It must have one.
+    Required,
+}
+
+/// A digest of a TLS configuration. Sessions of one identity are unknown under any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsIdentity([u8; Self::LEN]);
+
+impl TlsIdentity {
+    pub(crate) const LEN: usize = 32;
+
+    /// The identity of a configuration: whether clients need a certificate, the roots that theirs must come from, the
+    /// server's own chain, and the protocols it offers, best first. A verifier that looks at more than roots needs `extra`
+    /// to say what it looks at.
+    pub fn new(
+        client_auth: ClientAuth,
+        client_roots: &[CertificateDer<'_>],
+        certificates: &[CertificateDer<'_>],
+        alpn: &[Vec<u8>],
+        extra: &[u8],
+    ) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(b"innkeeper TLS configuration 1\0");
+        context.update(&[client_auth as u8]);
+        // Each list and each part with its length, so that no two configurations run together.
+        let mut list = |parts: &mut dyn ExactSizeIterator<Item = &[u8]>| {
+            context.update(&(parts.len() as u64).to_be_bytes());
+            for part in parts {
+                context.update(&(part.len() as u64).to_be_bytes());
+                context.update(part);
+            }
+        };
+        list(&mut client_roots.iter().map(AsRef::as_ref));
+        list(&mut certificates.iter().map(AsRef::as_ref));
+        list(&mut alpn.iter().map(Vec::as_slice));
+        list(&mut std::iter::once(extra));
+        let digest = context.finish();
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_counts_and_none_runs_into_the_next() {
+        let certificate = |text: &str| CertificateDer::from(text.as_bytes().to_vec());
+        let (a, b, ab) = (certificate("a"), certificate("b"), certificate("ab"));
+        let (a, b, ab) = (&[a], &[b], &[ab]);
+        let pair = &[a[0].clone(), b[0].clone()];
+        let none: &[CertificateDer<'_>] = &[];
+        let alpn = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>();
+        let identities = [
+            TlsIdentity::new(ClientAuth::None, none, a, &[], b""),
+            TlsIdentity::new(ClientAuth::Optional, none, a, &[], b""),
+            TlsIdentity::new(ClientAuth::Required, none, a, &[], b""),
+            TlsIdentity::new(ClientAuth::Required, a, none, &[], b""),
+            TlsIdentity::new(ClientAuth::Required, a, b, &[], b""),
+            TlsIdentity::new(ClientAuth::Required, pair, none, &[], b""),
+            TlsIdentity::new(ClientAuth::Required, ab, none, &[], b""),
+            TlsIdentity::new(ClientAuth::None, none, a, &alpn(&["h2"]), b""),
+            TlsIdentity::new(ClientAuth::None, none, a, &alpn(&["h", "2"]), b""),
+            TlsIdentity::new(ClientAuth::None, none, a, &alpn(&["h2", "http/1.1"]), b""),
+            TlsIdentity::new(ClientAuth::None, none, a, &alpn(&["http/1.1", "h2"]), b""),
+            TlsIdentity::new(ClientAuth::None, none, a, &[], b"x"),
+        ];
+        for (number, identity) in identities.iter().enumerate() {
+            assert!(!identities[..number].contains(identity), "number {number} is another configuration");
+        }
+    }
+}
