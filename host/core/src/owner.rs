@@ -1,7 +1,8 @@
 //! The owner of a cache: the handle that alone may update and delete, and the thread behind it.
 //!
 //! A few owner threads serve all caches. A cache is pinned to one of them, and takes turns with the others there: one
-//! turn is one unit of work, and at most one call into a guest (a few, where a cache has several instances).
+//! turn is one unit of work. That is one call into a guest, for each of its instances where a cache has several, or as many of
+//! a replay as cost no more than one call may.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},

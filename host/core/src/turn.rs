@@ -208,7 +208,8 @@ impl<V: Value> Cache<V> {
             drop(instance.remove());
         }
         side.restart = None;
-        // Whoever waits for an upgrade learns that the cache has ended.
+        // Whoever waits for the opening or for an upgrade learns that the cache has ended.
+        side.opening = None;
         side.upgrade = None;
         side.outgoing = VecDeque::new();
         side.owed = VecDeque::new();

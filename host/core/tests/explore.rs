@@ -1,0 +1,600 @@
+//! Owner, readers and mailbox under schedules that an explorer chooses. Run by `cargo xtask explore`.
+//!
+//! Each scenario is small, and runs under many schedules: random ones, and ones with few preemptions at places that hurt.
+//! A schedule that fails is printed, and `shuttle::replay` runs it again. A wait that nobody ends is a deadlock, and fails:
+//! no time passes here but on the manual clock.
+
+#![cfg(shuttle)]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering},
+};
+
+use innkeeper_core::{
+    Acc, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun, Guest,
+    Host, InitArgs, Key, Limits, Mailbox, Name, NativeLru, Owner, Owners, PartialKey, Reader, Refusal, Role, Session,
+    SizeClass, Value, ZeroizeOnDrop,
+};
+use shuttle::{
+    Config, Runner,
+    rand::{Rng as _, thread_rng},
+    scheduler::{PctScheduler, RandomScheduler},
+    thread,
+};
+
+/// How many schedules of each kind a scenario is run under.
+const SCHEDULES: usize = 20_000;
+
+/// How many preemptions, and one more, the schedules of the second kind have.
+const DEPTH: usize = 3;
+
+/// Runs a scenario under random schedules, and under ones with few preemptions.
+fn explore(scenario: fn()) {
+    let mut config = Config::new();
+    // A guest's call goes deep in a build that is not optimised.
+    config.stack_size = 1 << 18;
+    config.silence_warnings = true;
+    config.ungraceful_shutdown_config.immediately_return_on_panic = true;
+    let random = Runner::new(RandomScheduler::new(SCHEDULES), config.clone()).run(scenario);
+    let preempted = Runner::new(PctScheduler::new(DEPTH, SCHEDULES), config).run(scenario);
+    assert_eq!((random, preempted), (SCHEDULES, SCHEDULES), "every schedule has been run");
+}
+
+/// A session that says twice what it is, and is counted while it lives.
+struct Note {
+    id: u8,
+    version: u8,
+    again: [u8; 2],
+    live: Arc<AtomicUsize>,
+}
+
+impl Clone for Note {
+    fn clone(&self) -> Self {
+        self.live.fetch_add(1, Ordering::AcqRel);
+        Self { live: Arc::clone(&self.live), ..*self }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl ZeroizeOnDrop for Note {}
+
+impl Value for Note {
+    fn stored_bytes(&self) -> usize {
+        4
+    }
+}
+
+/// What a test does in each callback of a guest, before the guest itself.
+type Hook = Arc<dyn Fn(Callback) -> Result<(), Fault> + Send + Sync>;
+
+/// The native guest with a hook before each callback.
+struct Hooked {
+    hook: Hook,
+    /// How many sessions it is told that it may keep, where that is not what the cache may hold.
+    sessions_max: Option<u32>,
+}
+
+struct HookedInstance {
+    hook: Hook,
+    sessions_max: Option<u32>,
+    inner: Box<dyn Callbacks>,
+}
+
+impl Guest for Hooked {
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        let inner = NativeLru.instantiate(host, limits)?;
+        Ok(Box::new(HookedInstance { hook: Arc::clone(&self.hook), sessions_max: self.sessions_max, inner }))
+    }
+}
+
+fn hooked(hook: impl Fn(Callback) -> Result<(), Fault> + Send + Sync + 'static) -> Arc<Hooked> {
+    Arc::new(Hooked { hook: Arc::new(hook), sessions_max: None })
+}
+
+impl Callbacks for HookedInstance {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        (self.hook)(Callback::Init)?;
+        let sessions_max = self.sessions_max.unwrap_or(args.sessions_max);
+        self.inner.init(call, &InitArgs { sessions_max, ..args.clone() })
+    }
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        (self.hook)(Callback::Terminate)?;
+        self.inner.terminate(call, cache)
+    }
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        (self.hook)(Callback::Update)?;
+        self.inner.update(call, cache, key, session)
+    }
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        (self.hook)(Callback::Delete)?;
+        self.inner.delete(call, cache, key)
+    }
+    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        (self.hook)(Callback::Lookup)?;
+        self.inner.lookup(call, cache, key)
+    }
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        self.inner.select_session(call, cache, partial)
+    }
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.inner.size(call, cache)
+    }
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        self.inner.foldl(call, fun, acc, cache)
+    }
+}
+
+/// Faults in chosen calls of one callback, counted from the first over all instances, until it is told to stop.
+fn strikes(callback: Callback, calls: [u32; 2], stop: Arc<AtomicBool>) -> Arc<Hooked> {
+    let called = AtomicU32::new(0);
+    let is_struck = move |now| now == callback && calls.contains(&called.fetch_add(1, Ordering::AcqRel));
+    hooked(move |now| match is_struck(now) && !stop.load(Ordering::Acquire) {
+        true => Err(Fault::Trap { reason: "struck".into() }),
+        false => Ok(()),
+    })
+}
+
+/// One cache on one owner thread.
+struct House {
+    owners: Owners,
+    owner: Owner<Note>,
+    reader: Reader<Note>,
+    live: Arc<AtomicUsize>,
+}
+
+impl House {
+    fn open(config: CacheConfig, guest: Arc<dyn Guest>) -> Self {
+        let owners = Owners::new(1, Clock::manual());
+        let (owner, reader) = owners.open(config, guest).expect("the cache opens");
+        Self { owners, owner, reader, live: Arc::default() }
+    }
+
+    fn honest() -> Self {
+        Self::open(config(), Arc::new(NativeLru))
+    }
+
+    fn note(&self, id: u8, version: u8) -> Note {
+        note(&self.live, id, version)
+    }
+
+    fn update(&mut self, id: u8, version: u8) -> Result<(), Refusal> {
+        let note = self.note(id, version);
+        self.owner.update(name(&[id]), note)
+    }
+
+    /// Moves the clock past a backoff, and waits until every instance runs.
+    fn come_back(&mut self) {
+        for _ in 0..1_000 {
+            // Each time, since a reader may strike again meanwhile.
+            self.owners.clock().advance(1_000);
+            self.owner.settle();
+            if self.owner.stats().state == CacheState::Running {
+                return;
+            }
+        }
+        panic!("the cache does not come back");
+    }
+
+    /// Once all is quiet, guest and vault agree, and both have these sessions.
+    #[track_caller]
+    fn check_quiet(&mut self, ids: &[u8]) {
+        self.owner.settle();
+        let size = self.reader.size();
+        assert_eq!((size.held, size.claimed), (ids.len(), Some(ids.len() as u64)));
+        for id in ids {
+            // Once for each instance that there may be.
+            assert!(lookup(&self.reader, *id).is_some(), "session {id} is lost");
+            assert!(lookup(&self.reader, *id).is_some(), "session {id} is lost");
+        }
+        let folded = self.reader.foldl(0, |n, _| n + 1);
+        assert_eq!(folded, Ok(ids.len()));
+    }
+
+    /// Ends everything. No session may be left anywhere but in the hands of a test.
+    #[track_caller]
+    fn check_end(self) {
+        drop(self.owners);
+        assert_eq!(self.live.load(Ordering::Acquire), 0, "every session is wiped");
+    }
+}
+
+/// One instance or two.
+fn config() -> CacheConfig {
+    let config = CacheConfig::new("test", Role::Server, Limits::new(SizeClass::Small));
+    CacheConfig { readers: thread_rng().gen_range(1..=2), ..config }
+}
+
+fn note(live: &Arc<AtomicUsize>, id: u8, version: u8) -> Note {
+    live.fetch_add(1, Ordering::AcqRel);
+    Note { id, version, again: [id, version], live: Arc::clone(live) }
+}
+
+fn name(id: &[u8]) -> Name<'_> {
+    Name { partial: b"a", id }
+}
+
+/// Looks up, and checks that what is found is whole and of that name. Gives its version.
+#[track_caller]
+fn lookup(reader: &Reader<Note>, id: u8) -> Option<u8> {
+    reader.lookup(name(&[id])).map(|note| version(&note, id))
+}
+
+#[track_caller]
+fn take(reader: &Reader<Note>, id: u8) -> Option<u8> {
+    reader.take(name(&[id])).map(|note| version(&note, id))
+}
+
+#[track_caller]
+fn version(note: &Note, id: u8) -> u8 {
+    assert_eq!((note.id, note.again), (id, [id, note.version]), "another session, or a torn one");
+    note.version
+}
+
+fn post(mailbox: &Mailbox<Note>, live: &Arc<AtomicUsize>, id: u8, version: u8) -> bool {
+    mailbox.update(name(&[id]), note(live, id, version))
+}
+
+/// What the owner has begun and done: with odd numbers a delete.
+#[derive(Default)]
+struct Progress {
+    begun: AtomicU8,
+    done: AtomicU8,
+}
+
+#[test]
+fn readers_see_the_old_session_or_the_new_one_and_once_it_is_done_the_new_one() {
+    explore(|| {
+        let mut house = House::honest();
+        let progress = Arc::new(Progress::default());
+        house.update(7, 0).unwrap();
+        let read = |reader: Reader<Note>, progress: Arc<Progress>| {
+            move || {
+                for _ in 0..2 {
+                    let first = progress.done.load(Ordering::Acquire);
+                    let found = lookup(&reader, 7);
+                    let last = progress.begun.load(Ordering::Acquire);
+                    match found {
+                        Some(version) => assert!((first..=last).contains(&version), "{version}: {first} to {last}"),
+                        // A miss where the session has changed meanwhile, or is deleted.
+                        None => assert!(first < last || first == 2, "missed: {first} to {last}"),
+                    }
+                }
+            }
+        };
+        let readers = [(); 2].map(|()| thread::spawn(read(house.reader.clone(), Arc::clone(&progress))));
+        for step in 1..=3 {
+            progress.begun.store(step, Ordering::Release);
+            match step {
+                2 => assert!(house.owner.delete(name(&[7]))),
+                _ => house.update(7, step).unwrap(),
+            }
+            progress.done.store(step, Ordering::Release);
+            assert_eq!(lookup(&house.reader, 7), (step != 2).then_some(step), "the owner itself sees it");
+        }
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+        house.check_quiet(&[7]);
+        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        house.check_end();
+    });
+}
+
+#[test]
+fn of_two_takers_one_gets_the_session() {
+    explore(|| {
+        let mut house = House::honest();
+        house.update(7, 0).unwrap();
+        house.update(8, 0).unwrap();
+        let takers = [(); 2].map(|()| {
+            let reader = house.reader.clone();
+            thread::spawn(move || usize::from(take(&reader, 7).is_some()))
+        });
+        let found = lookup(&house.reader, 8);
+        assert_eq!(found, Some(0), "others are not touched");
+        let taken: usize = takers.map(|taker| taker.join().unwrap()).into_iter().sum();
+        assert_eq!(taken, 1);
+        house.check_quiet(&[8]);
+        assert_eq!(house.owner.stats().false_claims, 0);
+        house.check_end();
+    });
+}
+
+#[test]
+fn a_reader_gets_a_session_that_has_been_posted() {
+    explore(|| {
+        let mut house = House::honest();
+        assert!(post(house.reader.mailbox(), &house.live, 7, 0) && post(house.reader.mailbox(), &house.live, 8, 0));
+        let taker = house.reader.clone();
+        let taker = thread::spawn(move || {
+            assert_eq!(take(&taker, 7), Some(0), "posted, and given to nobody else");
+            assert_eq!(take(&taker, 7), None);
+        });
+        assert!(house.reader.may_hold(name(&[8])));
+        assert_eq!(lookup(&house.reader, 8), Some(0), "posted");
+        taker.join().unwrap();
+        house.check_quiet(&[8]);
+        house.check_end();
+    });
+}
+
+#[test]
+fn a_session_that_comes_again_while_it_is_taken_is_kept() {
+    explore(|| {
+        let mut house = House::honest();
+        house.update(7, 0).unwrap();
+        let taker = house.reader.clone();
+        let taker = thread::spawn(move || take(&taker, 7));
+        house.update(7, 1).unwrap();
+        let taken = taker.join().unwrap();
+        house.owner.settle();
+        match taken {
+            Some(1) => house.check_quiet(&[]),
+            _ => house.check_quiet(&[7]),
+        }
+        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        house.check_end();
+    });
+}
+
+#[test]
+fn after_a_fault_every_session_of_the_vault_is_there_again() {
+    explore(|| {
+        let struck = [Callback::Lookup, Callback::Update, Callback::Delete][thread_rng().gen_range(0..3)];
+        let calls = [(); 2].map(|()| thread_rng().gen_range(0..6));
+        let stop = Arc::new(AtomicBool::new(false));
+        let guest = strikes(struck, calls, Arc::clone(&stop));
+        let mut house = House::open(config(), guest);
+        house.update(1, 0).unwrap();
+        house.update(2, 0).unwrap();
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let other = thread::spawn(move || {
+            lookup(&reader, 1);
+            assert!(post(reader.mailbox(), &live, 3, 0));
+            lookup(&reader, 3);
+            let is_taken = take(&reader, 2).is_some();
+            lookup(&reader, 1);
+            is_taken
+        });
+        house.owner.delete(name(b"absent"));
+        lookup(&house.reader, 1);
+        house.come_back();
+        let is_taken = other.join().unwrap();
+        stop.store(true, Ordering::Release);
+        house.come_back();
+        // A guest that failed as it was asked has lost it; one that could not be asked has not.
+        let is_held = house.reader.holds(name(&[2]));
+        assert!(!(is_taken && is_held));
+        let stats = house.owner.stats();
+        assert!(stats.faults(FaultKind::Trap) <= 2 && stats.restarts <= stats.faults(FaultKind::Trap));
+        house.check_quiet(if is_held { &[1, 2, 3] } else { &[1, 3] });
+        house.check_end();
+    });
+}
+
+#[test]
+fn an_upgrade_loses_no_session_and_makes_no_false_claim() {
+    explore(|| {
+        let mut house = House::honest();
+        (1..=3).for_each(|id| house.update(id, 0).unwrap());
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let taker = thread::spawn(move || {
+            assert_eq!(take(&reader, 1), Some(0), "nobody else takes it");
+            assert!(post(reader.mailbox(), &live, 4, 0));
+            assert_eq!(take(&reader, 4), Some(0), "posted");
+            assert!(post(reader.mailbox(), &live, 5, 0));
+        });
+        let reader = house.reader.clone();
+        let looker = thread::spawn(move || {
+            assert_eq!(lookup(&reader, 2), Some(0));
+            assert_eq!(lookup(&reader, 3), Some(0));
+        });
+        let report = house.owner.upgrade(Arc::new(NativeLru)).unwrap();
+        assert_eq!((report.evicted, report.asked), (0, report.found));
+        taker.join().unwrap();
+        looker.join().unwrap();
+        house.check_quiet(&[2, 3, 5]);
+        let stats = house.owner.stats();
+        assert_eq!((stats.upgrades, stats.upgrades_refused, stats.false_claims), (1, 0, 0));
+        house.check_end();
+    });
+}
+
+#[test]
+fn an_upgrade_to_a_guest_that_fails_leaves_the_old_one_with_every_session() {
+    explore(|| {
+        let mut house = House::honest();
+        (1..=3).for_each(|id| house.update(id, 0).unwrap());
+        let struck =
+            [Callback::Init, Callback::Lookup, Callback::Update, Callback::Delete][thread_rng().gen_range(0..4)];
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let other = thread::spawn(move || {
+            assert!(post(reader.mailbox(), &live, 4, 0));
+            assert_eq!(take(&reader, 1), Some(0));
+            assert_eq!(lookup(&reader, 2), Some(0));
+        });
+        house.owner.upgrade(strikes(struck, [0; 2], Arc::default())).unwrap_err();
+        other.join().unwrap();
+        house.check_quiet(&[2, 3, 4]);
+        let stats = house.owner.stats();
+        assert_eq!((stats.upgrades, stats.upgrades_refused, stats.false_claims), (0, 1, 0));
+        assert_eq!((stats.state, stats.faults.iter().sum::<u64>()), (CacheState::Running, 0));
+        house.check_end();
+    });
+}
+
+#[test]
+fn a_new_guest_that_is_suspended_gives_way_with_every_session() {
+    explore(|| {
+        let mut house = House::honest();
+        (1..=2).for_each(|id| house.update(id, 0).unwrap());
+        let stop = Arc::new(AtomicBool::new(true));
+        let is_good = Arc::clone(&stop);
+        let bad = hooked(move |now| match now == Callback::Lookup && !is_good.load(Ordering::Acquire) {
+            true => Err(Fault::Stack { limit_bytes: 1 }),
+            false => Ok(()),
+        });
+        house.owner.upgrade(bad).unwrap();
+        stop.store(false, Ordering::Release);
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let other = thread::spawn(move || {
+            lookup(&reader, 1);
+            assert!(post(reader.mailbox(), &live, 3, 0));
+            (0..3).for_each(|_| _ = lookup(&reader, 2));
+        });
+        let mut rounds = 0;
+        while house.owner.stats().rollbacks == 0 {
+            lookup(&house.reader, 1);
+            house.owners.clock().advance(1_000);
+            house.owner.settle();
+            rounds += 1;
+            assert!(rounds < 1_000, "the old guest does not come back");
+        }
+        other.join().unwrap();
+        house.come_back();
+        house.check_quiet(&[1, 2, 3]);
+        assert_eq!(house.owner.stats().rollbacks, 1);
+        house.check_end();
+    });
+}
+
+#[test]
+fn a_full_cache_never_shows_more_than_it_may_hold() {
+    explore(|| {
+        let mut config = config();
+        config.limits.sessions = 2;
+        // With one instance the guest evicts. With two, whose choices may differ, it leaves that to the vault.
+        let sessions_max = (config.readers > 1).then_some(100);
+        let mut house = House::open(config, Arc::new(Hooked { hook: Arc::new(|_| Ok(())), sessions_max }));
+        house.update(1, 0).unwrap();
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let poster = thread::spawn(move || {
+            for id in [2, 3] {
+                assert!(post(reader.mailbox(), &live, id, 0));
+                assert!(reader.size().held <= 2);
+            }
+            assert!(matches!(take(&reader, 3), None | Some(0)));
+        });
+        house.update(4, 0).unwrap();
+        assert!(house.reader.size().held <= 2);
+        lookup(&house.reader, 1);
+        poster.join().unwrap();
+        house.owner.settle();
+        let held: Vec<u8> = (1..=4).filter(|id| house.reader.holds(name(&[*id]))).collect();
+        assert!((1..=2).contains(&held.len()));
+        house.check_quiet(&held);
+        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        house.check_end();
+    });
+}
+
+#[test]
+fn after_a_revocation_nothing_from_before_is_found_and_what_came_after_is() {
+    explore(|| {
+        let mut house = House::honest();
+        house.update(1, 0).unwrap();
+        house.update(2, 0).unwrap();
+        let before = house.reader.mailbox().terms();
+        let reader = house.reader.clone();
+        let revoker = thread::spawn(move || {
+            reader.mailbox().revoke();
+            assert_eq!((lookup(&reader, 1), take(&reader, 1)), (None, None), "found after the revocation");
+            assert_ne!(lookup(&reader, 2), Some(0), "found after the revocation");
+            assert!(!reader.holds(name(&[3])));
+        });
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let late = thread::spawn(move || {
+            take(&reader, 1);
+            // A handshake that began before the revocation, and may end after it.
+            assert!(reader.mailbox().update_on(name(&[3]), note(&live, 3, 0), before));
+        });
+        // On the terms of now, whichever they are.
+        let renewed = house.update(2, 1);
+        assert!(matches!(renewed, Ok(()) | Err(Refusal::Revoked)), "{renewed:?}");
+        late.join().unwrap();
+        revoker.join().unwrap();
+        house.owner.settle();
+        assert!(!house.reader.holds(name(&[3])), "a handshake from before the revocation leaves no session");
+        let left = [1, 2].map(|id| house.reader.holds(name(&[id])).then_some(id));
+        let left: Vec<u8> = left.into_iter().flatten().collect();
+        house.check_quiet(&left);
+        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        house.check_end();
+    });
+}
+
+#[test]
+fn however_a_cache_ends_every_call_ends_and_no_session_is_left() {
+    explore(|| {
+        let House { owners, mut owner, reader, live } = House::honest();
+        owner.update(name(&[1]), note(&live, 1, 0)).unwrap();
+        let others = [2, 3].map(|id| {
+            let (reader, live) = (reader.clone(), Arc::clone(&live));
+            thread::spawn(move || {
+                let is_posted = post(reader.mailbox(), &live, id, 0);
+                assert!(matches!(lookup(&reader, 1), None | Some(0)));
+                let taken = take(&reader, id);
+                assert!(is_posted || taken.is_none());
+            })
+        });
+        match thread_rng().gen_range(0..4) {
+            0 => drop(owner),
+            1 => owner.terminate(),
+            2 => {
+                drop(owners);
+                assert_eq!(owner.update(name(&[4]), note(&live, 4, 0)), Err(Refusal::Ended));
+                assert!(!owner.delete(name(&[1])));
+                owner.settle();
+                owner.sweep();
+                owner.terminate();
+                return end(others, &reader, &live);
+            }
+            _ => {
+                // The handle goes on another thread, as the threads end.
+                let ending = thread::spawn(move || owner.terminate());
+                drop(owners);
+                ending.join().unwrap();
+                return end(others, &reader, &live);
+            }
+        }
+        drop(owners);
+        end(others, &reader, &live);
+    });
+}
+
+/// Waits for the others. The cache has ended by now.
+#[track_caller]
+fn end(others: [thread::JoinHandle<()>; 2], reader: &Reader<Note>, live: &Arc<AtomicUsize>) {
+    others.into_iter().for_each(|other| other.join().unwrap());
+    assert_eq!(live.load(Ordering::Acquire), 0, "every session is wiped, though a reader is left");
+    assert_eq!((reader.stats().state, reader.size().held), (CacheState::Ended, 0));
+    assert_eq!((lookup(reader, 1), take(reader, 1)), (None, None));
+    assert!(!post(reader.mailbox(), live, 5, 0));
+    assert_eq!(live.load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn caches_on_one_thread_wake_it_each_for_itself() {
+    explore(|| {
+        let mut house = House::honest();
+        let (mut owner, reader) = house.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
+        let live = Arc::clone(&house.live);
+        let other = thread::spawn(move || {
+            owner.update(name(&[1]), note(&live, 1, 1)).unwrap();
+            assert_eq!(take(&reader, 1), Some(1));
+            owner.settle();
+            owner.terminate();
+        });
+        house.update(1, 0).unwrap();
+        house.owner.settle();
+        assert_eq!(lookup(&house.reader, 1), Some(0), "the other cache's session is another one");
+        other.join().unwrap();
+        house.check_quiet(&[1]);
+        house.check_end();
+    });
+}
