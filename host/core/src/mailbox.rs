@@ -177,18 +177,16 @@ impl<V: Value> Cache<V> {
         self.arrival.notify_all();
     }
 
-    /// Waits for an update of a key that is on its way, for at most a read's time. False when there is none.
+    /// Waits for an update of a key that is on its way, if there is one, for at most a read's time.
     ///
     /// A client may come back with a session before the owner thread has had its turn. What a stranger makes up is on
     /// no way, and waits for nothing.
-    pub(crate) fn await_update(&self, key: Key) -> bool {
+    pub(crate) fn await_update(&self, key: Key) {
         let mut messages = self.messages.lock();
         let is_on_its_way = |messages: &mut Messages<V>| messages.on_their_way.contains_key(&key);
-        if !is_on_its_way(&mut messages) {
-            return false;
+        if is_on_its_way(&mut messages) {
+            self.arrival.wait_while_for(messages, is_on_its_way, self.keeper.limits.read.time);
         }
-        self.arrival.wait_while_for(messages, is_on_its_way, self.keeper.limits.read.time);
-        true
     }
 
     /// Drops all that waits and takes nothing more.

@@ -10,7 +10,7 @@ use crate::{
         MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
-    vault::{NotHeld, Taken},
+    vault::{NotHeld, Taken, Vault},
 };
 
 /// Looks sessions up. Cloneable, for any thread.
@@ -71,7 +71,8 @@ impl<V: Value> Reader<V> {
     /// Whether a read of a name would cost more than a look: the vault holds a session under it, or one is on its way.
     pub fn may_hold(&self, name: Name<'_>) -> bool {
         let key = self.cache.fingerprints.key(name);
-        self.probe(key, name).is_ok() || self.cache.is_on_its_way(key)
+        // In this order: what is no longer on its way has come.
+        self.cache.is_on_its_way(key) || self.probe(key, name).is_ok()
     }
 
     /// Finds the session under a name: OTP's `lookup/2`. A name that the vault does not hold costs no guest call.
@@ -90,14 +91,16 @@ impl<V: Value> Reader<V> {
     {
         let keeper = &*self.cache.keeper;
         let session = self.once_arrived(key, || self.probe(key, name))?;
-        let (number, claim) = self.ask_lookup(start, key)?;
-        let claim = claim.ok_or(Miss::Declined)?;
+        let answer = self.ask_lookup(start, key, |claim| {
+            let vault = keeper.vault.read();
+            let value = vault.redeem(claim, key, name, keeper.clock.now_ms());
+            value.cloned().ok_or_else(|| self.why_not(&vault, claim, key, session))
+        });
+        let (number, value) = answer?;
         if number != 0 {
             self.echo(key);
         }
-        let vault = keeper.vault.read();
-        let value = vault.redeem(claim, key, name, keeper.clock.now_ms());
-        value.cloned().ok_or_else(|| self.judge(claim, session))
+        Ok(value)
     }
 
     /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
@@ -123,15 +126,17 @@ impl<V: Value> Reader<V> {
             vault.take(key, name, keeper.clock.now_ms()).map(|taken| (taken, terms))
         };
         let (taken, terms) = self.once_arrived(key, take)?;
-        let answer = self.ask_lookup(start, key);
+        let answer = self.ask_lookup(start, key, |claim| {
+            let vault = keeper.vault.read();
+            match claim == taken.session.into() {
+                // Revoked while the guest was asked.
+                true if vault.terms() != terms => Err(Miss::Gone),
+                true => Ok(()),
+                false => Err(self.why_not(&vault, claim, key, taken.session)),
+            }
+        });
         self.mailbox.forget(key, taken.session);
-        let claim = answer?.1.ok_or(Miss::Declined)?;
-        match claim == taken.session.into() {
-            // Revoked while the guest was asked.
-            true if keeper.vault.read().terms() != terms => Err(Miss::Gone),
-            true => Ok(taken),
-            false => Err(self.judge(claim, taken.session)),
-        }
+        answer.map(|_| taken)
     }
 
     /// Gives at most `sessions_max` sessions filed under a partial key, in the guest's order: OTP's `select_session/2`.
@@ -226,23 +231,61 @@ impl<V: Value> Reader<V> {
         keeper.vault.read().probe(key, name, keeper.clock.now_ms())
     }
 
-    /// Asks the vault, and once more if the session was only on its way.
+    /// Asks the vault, and once more where it has none: the session may be on its way, or have come a moment ago.
     fn once_arrived<T>(&self, key: Key, ask: impl Fn() -> Result<T, NotHeld>) -> Result<T, NotHeld> {
         match ask() {
-            Err(NotHeld::Absent) if self.cache.await_update(key) => ask(),
+            Err(NotHeld::Absent) => {
+                self.cache.await_update(key);
+                ask()
+            }
             answer => answer,
         }
     }
 
-    /// Asks an instance, and says which.
-    fn ask_lookup(&self, start: Instant, key: Key) -> Result<(usize, Option<Claim>), Miss> {
+    /// Asks an instance and has its answer judged, and says which instance it was.
+    ///
+    /// The first instance knows of a session before the vault shows it; the others may be told a moment later. So if
+    /// another's answer is not good, the first one's counts.
+    fn ask_lookup<T>(
+        &self,
+        start: Instant,
+        key: Key,
+        judge: impl Fn(Claim) -> Result<T, Miss>,
+    ) -> Result<(usize, T), Miss> {
+        let (number, instance, seat) = self.lock()?;
+        let answer = self.ask_one(start, key, instance, seat, &judge);
+        if number == 0 || !matches!(answer, Err(Miss::Declined | Miss::Gone | Miss::FalseClaim)) {
+            return self.blamed(answer).map(|answer| (number, answer));
+        }
+        let first = &self.cache.instances[0];
+        let seat = first.lock_within(self.cache.keeper.limits.read.time);
+        let seat = seat.ok_or_else(|| self.cache.trouble(Trouble::Busy))?;
+        self.blamed(self.ask_one(start, key, first, seat, &judge)).map(|answer| (0, answer))
+    }
+
+    fn ask_one<T>(
+        &self,
+        start: Instant,
+        key: Key,
+        instance: &Instance,
+        mut seat: MutexGuard<'_, Seat>,
+        judge: impl Fn(Claim) -> Result<T, Miss>,
+    ) -> Result<T, Miss> {
         let mut call = self.cache.call(Callback::Lookup);
-        let (number, instance, mut seat) = self.lock()?;
         let answer =
             self.cache.ask(instance, &mut seat, &mut call, |callbacks, call, cache| callbacks.lookup(call, cache, key));
         drop(seat);
         instance.record_lookup(start.elapsed());
-        Ok((number, answer?))
+        judge(answer?.ok_or(Miss::Declined)?)
+    }
+
+    /// Counts a claim that turned out to be false.
+    fn blamed<T>(&self, answer: Result<T, Miss>) -> Result<T, Miss> {
+        answer.inspect_err(|miss| {
+            if *miss == Miss::FalseClaim {
+                self.cache.trouble(Trouble::FalseClaim);
+            }
+        })
     }
 
     fn ask<T>(
@@ -286,12 +329,12 @@ impl<V: Value> Reader<V> {
         }
     }
 
-    /// Why a claim was not good: a guest that named the session which died meanwhile has told no lie.
-    fn judge(&self, claim: Claim, session: Session) -> Miss {
-        if claim == session.into() {
-            return Miss::Gone;
+    /// Why a claim was not good: a guest that named what was the key's session until a moment ago has told no lie.
+    fn why_not(&self, vault: &Vault<V>, claim: Claim, key: Key, session: Session) -> Miss {
+        match claim == session.into() || vault.is_or_was(claim, key) {
+            true => Miss::Gone,
+            false => Miss::FalseClaim,
         }
-        self.cache.trouble(Trouble::FalseClaim)
     }
 
     fn answer<T>(&self, answer: Result<T, Miss>) -> Option<T> {

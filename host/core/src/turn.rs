@@ -67,10 +67,20 @@ pub(crate) struct Restart {
 }
 
 /// An instance that is given every session of the vault.
+///
+/// A session that a reader takes meanwhile stays in the queue until the guest is to be told: the reader may ask this very
+/// instance for it.
 pub(crate) struct Replay {
     pub(crate) running: Running,
     /// What is still to be replayed, oldest first.
     pub(crate) queue: VecDeque<(Key, Session)>,
+}
+
+impl Replay {
+    /// Leaves out what the guest has not been told of and is to forget.
+    pub(crate) fn forget(&mut self, key: Key) {
+        self.queue.retain(|(own, _)| *own != key);
+    }
 }
 
 /// How many calls a replay makes in one turn at most. The turn also ends once they have burned the fuel, or taken the time,
@@ -239,7 +249,12 @@ impl<V: Value> Cache<V> {
                 let _ = reply.map(|reply| reply.send(done));
             }
             Message::Forget { key, session } => self.forget(side, key, session),
-            Message::Revoked { keys } => side.owe(0, keys),
+            Message::Revoked { mut keys } => {
+                // A session that has come since stands in for the one that was revoked.
+                let vault = self.keeper.vault.read();
+                keys.retain(|key| vault.under_key(*key).is_none());
+                side.owe(0, keys);
+            }
             Message::Upgrade { guest, reply } => self.begin_upgrade(side, guest, reply),
             Message::Sweep { reply } => {
                 side.owe(0, self.sweep(usize::MAX));
@@ -321,6 +336,9 @@ impl<V: Value> Cache<V> {
             }
         }
         self.delete_in_candidates(side, key);
+        if let Some(restart) = &mut side.restart {
+            restart.replay.forget(key);
+        }
         let Some(mut restart) = side.restart.take_if(|restart| restart.number >= first) else { return };
         let mut call = self.call(Callback::Delete);
         let answer =
@@ -447,11 +465,9 @@ impl<V: Value> Cache<V> {
         replay: &mut Replay,
         mut note: impl FnMut(Key, Session, Call),
     ) -> Result<bool, Fault> {
-        let is_live = |(key, session): &(Key, Session)| self.keeper.vault.read().under_key(*key) == Some(*session);
         let (mut fuel, start) = (0, start());
         for _ in 0..REPLAY_CALLS_MAX {
-            let next = std::iter::from_fn(|| replay.queue.pop_front()).find(is_live);
-            let Some((key, session)) = next else { return Ok(true) };
+            let Some((key, session)) = replay.queue.pop_front() else { return Ok(true) };
             let mut call = self.call(Callback::Update);
             self.call_on(budget, &mut replay.running, &mut call, |callbacks, call, cache| {
                 callbacks.update(call, cache, key, session)

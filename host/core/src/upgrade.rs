@@ -311,6 +311,7 @@ impl<V: Value> Cache<V> {
 
     fn delete_in(&self, budget: &FuelBudget, candidate: &mut Candidate, key: Key) -> Result<Vec<Claim>, UpgradeError> {
         candidate.given.remove(&key);
+        candidate.replay.forget(key);
         let mut call = self.call(Callback::Delete);
         self.call_on(budget, &mut candidate.replay.running, &mut call, |callbacks, call, cache| {
             callbacks.delete(call, cache, key)

@@ -158,6 +158,8 @@ const GENERATION_END: u32 = 1 << (53 - SLOT_BITS);
 struct Slot<V> {
     generation: u32,
     entry: Option<Entry<V>>,
+    /// What the generation before was under.
+    last: Option<Key>,
 }
 
 struct Entry<V> {
@@ -251,7 +253,7 @@ impl<V: Value> Vault<V> {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() <= VaultBounds::SESSIONS_END as usize => {
-                self.slots.push(Slot { generation: 1, entry: None });
+                self.slots.push(Slot { generation: 1, entry: None, last: None });
                 u32::try_from(self.slots.len() - 1).expect("slot numbers have 24 bits")
             }
             None => return Err(Refusal::NoSlot),
@@ -317,6 +319,19 @@ impl<V: Value> Vault<V> {
         (index == own_index && entry.expires_ms > now_ms).then_some(&entry.value)
     }
 
+    /// Whether a claim names the session under a key, or one that lately was. A guest that is told late of a change may name
+    /// either.
+    pub(crate) fn is_or_was(&self, claim: Claim, key: Key) -> bool {
+        let Ok(index) = usize::try_from(claim.0 & u64::from(VaultBounds::SESSIONS_END)) else { return false };
+        let Some(slot) = self.slots.get(index) else { return false };
+        let is = || slot.entry.as_ref().is_some_and(|entry| entry.key == key);
+        let generation = u64::from(slot.generation);
+        match claim.0 >> SLOT_BITS {
+            own if own == generation => is(),
+            own => own + 1 == generation && slot.last == Some(key),
+        }
+    }
+
     /// Takes out the session under a name and gives it away: of two callers at most one gets it.
     pub fn take(&mut self, key: Key, name: Name<'_>, now_ms: u64) -> Result<Taken<V>, NotHeld> {
         let session = self.probe(key, name, now_ms)?;
@@ -325,19 +340,21 @@ impl<V: Value> Vault<V> {
         Ok(Taken { session, value, expires_ms })
     }
 
-    /// Takes out every session, and refuses those whose handshake has begun by now. Gives the keys of those that were
-    /// live. O(n).
+    /// Takes out every session, admitted ones included, and refuses those whose handshake has begun by now. Gives their
+    /// keys. O(n).
     pub fn revoke(&mut self) -> Vec<Key> {
         self.epoch += 1;
         let mut keys = Vec::with_capacity(self.len());
         for index in 0..self.slots.len() {
             let Some(entry) = &self.slots[index].entry else { continue };
-            let is_committed = entry.committed;
+            let (key, is_committed) = (entry.key, entry.committed);
             let index = u32::try_from(index).expect("slot numbers have 24 bits");
             match is_committed {
-                true => keys.push(self.take_out(index).key),
+                true => drop(self.take_out(index)),
+                // Its guest may have been told of it.
                 false => drop(self.release(index)),
             }
+            keys.push(key);
         }
         keys
     }
@@ -439,6 +456,7 @@ impl<V: Value> Vault<V> {
     fn release(&mut self, index: u32) -> Entry<V> {
         let slot = &mut self.slots[index as usize];
         let entry = slot.entry.take().expect("only full slots are released");
+        slot.last = Some(entry.key);
         slot.generation += 1;
         if slot.generation < GENERATION_END {
             self.free.push(index);

@@ -235,15 +235,14 @@ fn an_upgrade_ends_a_suspension() {
 fn sessions_move_while_an_upgrade_is_made() {
     let owners = Owners::new(1, Clock::manual());
     let (mut owner, reader) = open(&owners, CacheConfig { readers: 2, ..config() });
-    let (is_done, lost) = (AtomicBool::new(false), AtomicU64::new(0));
+    let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0_u32.. {
                 let id = round.to_be_bytes();
                 reader.mailbox().update(name(&id), secret());
                 assert_eq!(held(&reader), 20, "no read is missed: {:?}", reader.stats().misses);
-                // What is taken just as the guests are exchanged has left the vault, and has not reached the new guest.
-                lost.fetch_add(u64::from(reader.take(name(&id)).is_none()), Ordering::AcqRel);
+                assert!(reader.take(name(&id)).is_some(), "round {round}: {:?}", reader.stats().misses);
                 if is_done.load(Ordering::Acquire) {
                     return;
                 }
@@ -256,8 +255,7 @@ fn sessions_move_while_an_upgrade_is_made() {
     });
     owner.settle();
     assert_eq!((reader.size().held, reader.size().claimed), (20, Some(20)));
-    assert_eq!((owner.stats().false_claims, reader.stats().misses(Miss::Declined)), (0, lost.load(Ordering::Acquire)));
-    assert!(lost.load(Ordering::Acquire) <= 100, "one for each exchange at most");
+    assert_eq!((owner.stats().false_claims, reader.stats().misses(Miss::Declined)), (0, 0));
 }
 
 #[test]

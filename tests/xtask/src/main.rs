@@ -1,10 +1,10 @@
-//! The tasks of this repository: `cargo xtask test` and `cargo xtask check`.
+//! The tasks of this repository: `cargo xtask test`, `cargo xtask check`, and others.
 
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a task talks to who runs it")]
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
 
@@ -19,7 +19,13 @@ const C_PACKAGES: [&str; 4] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-was
 const HELP: &str = "\
 cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
 cargo xtask check         formatting, lints and documentation, as CI has them
-cargo xtask bench         measures a lookup against its floors";
+cargo xtask bench         measures a lookup against its floors
+cargo xtask explore       runs owner and readers under many schedules; takes some minutes
+cargo xtask fuzz [SECONDS]
+                          runs each fuzz target so long, 60 seconds by default; needs nightly Rust and cargo-fuzz";
+
+/// The targets in `tests/fuzz`.
+const FUZZ_TARGETS: [&str; 4] = ["load", "host", "client_hello", "config"];
 
 fn main() -> anyhow::Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +37,9 @@ fn main() -> anyhow::Result<ExitCode> {
             cargo(&["bench", "--package", "innkeeper-bench"])?;
             Ok(ExitCode::SUCCESS)
         }
+        ["explore"] => explore(),
+        ["fuzz"] => fuzz("60"),
+        ["fuzz", seconds] => fuzz(seconds),
         _ => {
             eprintln!("{HELP}");
             Ok(ExitCode::FAILURE)
@@ -44,6 +53,39 @@ fn check() -> anyhow::Result<ExitCode> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     let mut doc = cargo_command(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(doc.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the scenarios of owner and readers under an explorer of schedules. In a folder of its own, since the flag has every
+/// crate built anew; optimised, with its checks on.
+fn explore() -> anyhow::Result<ExitCode> {
+    let build = ["--config", "profile.dev.opt-level=2", "--target-dir", "target/explore"];
+    let test = ["--package", "innkeeper-core", "--test", "explore"];
+    run(cargo_command(&["test"]).args(build).args(test).env("RUSTFLAGS", "--cfg shuttle"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs each fuzz target for some seconds. What it finds and what it has learned stays in `tests/fuzz`, out of git.
+fn fuzz(seconds: &str) -> anyhow::Result<ExitCode> {
+    let seconds: u32 = seconds.parse().with_context(|| format!("`{seconds}` is no number of seconds"))?;
+    let nightly = |args: &[&str]| {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["run", "nightly", "cargo"]).args(args).current_dir(top());
+        rustup
+    };
+    let is_there = |args: &[&str]| nightly(args).output().is_ok_and(|output| output.status.success());
+    if !is_there(&["--version"]) {
+        bail!("nightly Rust is missing\nhint: rustup toolchain install nightly --profile minimal");
+    }
+    if !is_there(&["fuzz", "--version"]) {
+        bail!("cargo-fuzz is missing\nhint: cargo install cargo-fuzz --locked");
+    }
+    // No sanitizer: there is no unsafe code here to sanitize, and without one a run does several times as much.
+    let options = ["--fuzz-dir", "tests/fuzz", "--sanitizer", "none"];
+    for target in FUZZ_TARGETS {
+        let time = format!("-max_total_time={seconds}");
+        run(nightly(&["fuzz", "run"]).args(options).args([target, "--", &time, "-print_final_stats=1"]))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -114,8 +156,12 @@ fn cargo(args: &[&str]) -> anyhow::Result<()> {
 
 fn cargo_command(args: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(args).current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
+    cargo.args(args).current_dir(top());
     cargo
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn run(command: &mut Command) -> anyhow::Result<()> {
