@@ -1,0 +1,374 @@
+//! A native guest that does what a byte string says: it may ask the host anything, and answer anything.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use arbitrary::Arbitrary;
+use innkeeper_core::{
+    Acc, CacheRef, Call, Callback, Callbacks, Claim, Element, Fault, FoldFun, Guest, Host, InitArgs, Key, Level,
+    Limits, Misuse, NativeLru, PartialKey, Session, SessionId, log_line,
+};
+
+/// A number that a guest gives for a session, an accumulator, or whatever is wanted of it.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Number {
+    /// A session that it has been given, alive or dead.
+    Known(u8),
+    /// The number so far from it: another slot.
+    Near(u8, i8),
+    /// The number that its slot has next, or had before.
+    OtherLife(u8, i8),
+    Any(u64),
+}
+
+/// What a guest asks the host in a callback.
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Ask {
+    Evict(Number),
+    EvictMany(Number),
+    /// With the fold's own function and last accumulator, unless it says others.
+    Apply {
+        session: Number,
+        key: Option<Number>,
+        fun: Option<u64>,
+        acc: Option<u64>,
+    },
+    /// With every session it knows, so many times.
+    ApplyAll(u8),
+    ApplyMany,
+    Describe(Number),
+    Log(u8, String),
+    NowMs,
+    Burn(u32),
+}
+
+/// What a guest answers. What does not fit the callback is the honest answer.
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Answer {
+    Honest,
+    Nothing,
+    One(Number),
+    Many(Vec<Number>),
+    Fault(u8),
+}
+
+/// What a guest does in one call.
+#[derive(Arbitrary, Clone, Debug)]
+pub struct Act {
+    /// In which callback, by number.
+    pub callback: u8,
+    pub asks: Vec<Ask>,
+    /// Goes on where the host has refused something.
+    pub is_stubborn: bool,
+    pub answer: Answer,
+}
+
+/// What a guest does in the calls of each callback, one after the other, and again from the start. Where it says nothing
+/// the guest is good. Instances share it.
+#[derive(Debug, Default)]
+pub struct Script {
+    acts: [Vec<Act>; Callback::ALL.len()],
+    next: AtomicUsize,
+    is_fold_bad: AtomicBool,
+}
+
+impl Script {
+    pub fn new(acts: &[Act]) -> Self {
+        let mut script = Self::default();
+        for act in acts {
+            script.acts[usize::from(act.callback) % Callback::ALL.len()].push(act.clone());
+        }
+        script
+    }
+
+    /// Whether the guest is the native one, and nothing else.
+    pub fn is_honest(&self) -> bool {
+        self.acts.iter().all(Vec::is_empty)
+    }
+
+    /// Whether a fold has been made since this was asked last that the host has to refuse.
+    pub fn was_fold_bad(&self) -> bool {
+        self.is_fold_bad.swap(false, Ordering::AcqRel)
+    }
+
+    fn next(&self, callback: Callback) -> Option<Act> {
+        let acts = &self.acts[callback as usize];
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        acts.get(next.checked_rem(acts.len())?).cloned()
+    }
+}
+
+/// How many times a guest asks that asks for the same many times: more than it may.
+const MANY: usize = 1_024 + 2 * 8 + 1;
+
+/// How many sessions a guest remembers for its lies.
+const KNOWN_MAX: usize = 64;
+
+/// The native guest, whose answers a script may replace.
+#[derive(Clone, Debug)]
+pub struct Puppet(pub Arc<Script>);
+
+struct Instance {
+    script: Arc<Script>,
+    host: Arc<dyn Host>,
+    limits: Limits,
+    inner: Box<dyn Callbacks>,
+    cache: CacheRef,
+    known: Vec<(Key, Session)>,
+    now_ms: u64,
+}
+
+impl Guest for Puppet {
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        let inner = NativeLru.instantiate(Arc::clone(&host), limits)?;
+        let script = Arc::clone(&self.0);
+        let (cache, known) = (CacheRef(0), Vec::new());
+        Ok(Box::new(Instance { script, host, limits: limits.clone(), inner, cache, known, now_ms: 0 }))
+    }
+}
+
+/// A fold that runs, as far as the guest has come.
+struct Fold {
+    fun: FoldFun,
+    acc: Acc,
+    applied: Vec<Claim>,
+}
+
+impl Instance {
+    /// Does what the script says, but for the answer.
+    fn act(&mut self, call: &mut Call, mut fold: Option<&mut Fold>) -> Result<Answer, Fault> {
+        let Some(act) = self.script.next(call.callback()) else { return Ok(Answer::Honest) };
+        for ask in &act.asks {
+            if let Err(misuse) = self.ask(call, fold.as_deref_mut(), ask)
+                && !act.is_stubborn
+            {
+                return Err(misuse.into());
+            }
+        }
+        match act.answer {
+            Answer::Fault(kind) => Err(fault(kind)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn ask(&mut self, call: &mut Call, mut fold: Option<&mut Fold>, ask: &Ask) -> Result<(), Misuse> {
+        match ask {
+            Ask::Evict(number) => self.evict(call, *number),
+            Ask::EvictMany(number) => (0..MANY).try_for_each(|_| self.evict(call, *number)),
+            Ask::Apply { session, key, fun, acc } => {
+                let claim = self.claim(*session);
+                let key = self.key(key.unwrap_or(*session));
+                self.apply(call, fold, Element { key, session: claim }, (*fun, *acc))
+            }
+            Ask::ApplyAll(times) => {
+                std::iter::repeat_n(&self.known, usize::from(times % 4)).flatten().try_for_each(|(key, session)| {
+                    let element = Element { key: *key, session: (*session).into() };
+                    self.apply(call, fold.as_deref_mut(), element, (None, None))
+                })
+            }
+            Ask::ApplyMany => {
+                let element = Element { key: self.key(Number::Known(0)), session: self.claim(Number::Known(0)) };
+                (0..MANY).try_for_each(|_| self.apply(call, fold.as_deref_mut(), element, (None, None)))
+            }
+            Ask::Describe(number) => {
+                self.describe(*number);
+                Ok(())
+            }
+            Ask::Log(level, text) => {
+                let level = [Level::Debug, Level::Info, Level::Warn, Level::Error][usize::from(level % 4)];
+                self.host.log(level, text);
+                let line = log_line(text, self.limits.log_line_bytes);
+                assert!(line.len() <= self.limits.log_line_bytes && !line.chars().any(char::is_control), "{line:?}");
+                Ok(())
+            }
+            Ask::NowMs => {
+                let now_ms = self.host.now_ms();
+                assert!(now_ms >= self.now_ms, "the clock goes back");
+                self.now_ms = now_ms;
+                Ok(())
+            }
+            Ask::Burn(fuel) => {
+                // As much as WebAssembly can: its own code's grant, and the same again in host calls.
+                call.fuel = u64::from(*fuel) % (2 * self.limits.grant(call.callback()).fuel);
+                Ok(())
+            }
+        }
+    }
+
+    fn evict(&self, call: &mut Call, number: Number) -> Result<(), Misuse> {
+        let evicted = call.evict(self.claim(number));
+        let may_evict = matches!(call.callback(), Callback::Update | Callback::Delete);
+        assert!(may_evict || evicted.is_err(), "`evict` in {:?}", call.callback());
+        evicted
+    }
+
+    fn apply(
+        &self,
+        call: &mut Call,
+        fold: Option<&mut Fold>,
+        element: Element,
+        (fun, acc): (Option<u64>, Option<u64>),
+    ) -> Result<(), Misuse> {
+        let Some(fold) = fold else {
+            let applied = call.apply(FoldFun(fun.unwrap_or(0)), element, Acc(acc.unwrap_or(0)));
+            assert!(applied.is_err(), "`apply` in {:?}", call.callback());
+            return applied.map(drop);
+        };
+        let (fun, acc) = (fun.map_or(fold.fun, FoldFun), acc.map_or(fold.acc, Acc));
+        let applied = call.apply(fun, element, acc);
+        assert!(applied.is_err() || (fun, acc) == (fold.fun, fold.acc), "a made up token is taken");
+        fold.acc = applied?;
+        let is_repeated = fold.applied.contains(&element.session);
+        fold.applied.push(element.session);
+        if is_repeated || self.is_misfiled(element) {
+            self.script.is_fold_bad.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether an element is a session that lives, under another key than its own.
+    fn is_misfiled(&self, element: Element) -> bool {
+        let of_session = self.known.iter().find(|(_, session)| Claim::from(*session) == element.session);
+        let lives = || self.host.describe(element.session).is_some_and(|info| info.expires_ms > self.host.now_ms());
+        of_session.is_some_and(|(key, _)| *key != element.key) && lives()
+    }
+
+    fn describe(&self, number: Number) {
+        let Some(info) = self.host.describe(self.claim(number)) else { return };
+        assert!(info.stored_bytes as usize <= self.limits.session_bytes);
+        assert!(info.created_ms <= self.host.now_ms() && info.created_ms < info.expires_ms);
+        assert!(u128::from(info.expires_ms - info.created_ms) <= self.limits.lifetime.as_millis());
+    }
+
+    fn known(&self, index: u8) -> Option<(Key, Session)> {
+        let index = usize::from(index).checked_rem(self.known.len())?;
+        Some(self.known[self.known.len() - 1 - index])
+    }
+
+    fn claim(&self, number: Number) -> Claim {
+        let known = |index| self.known(index).map_or(0, |(_, session)| session.number());
+        Claim(match number {
+            Number::Known(index) => known(index),
+            Number::Near(index, by) => known(index).wrapping_add_signed(by.into()),
+            Number::OtherLife(index, by) => known(index).wrapping_add_signed(i64::from(by) << 24),
+            Number::Any(number) => number,
+        })
+    }
+
+    fn key(&self, number: Number) -> Key {
+        let own = |index| self.known(index).map(|(key, _)| key);
+        match number {
+            Number::Known(index) => own(index),
+            Number::Near(index, by) | Number::OtherLife(index, by) => {
+                own(index).map(|key| Key { id: SessionId(key.id.0.wrapping_add_signed(by.into())), ..key })
+            }
+            Number::Any(_) => None,
+        }
+        .unwrap_or(Key { partial: PartialKey(self.claim(number).0), id: SessionId(0) })
+    }
+
+    fn check_cache(&self, cache: CacheRef) {
+        assert_eq!(cache, self.cache, "the host gives back what `init` gave");
+    }
+}
+
+fn fault(kind: u8) -> Fault {
+    match kind % 8 {
+        0 => Fault::Trap { reason: "\u{1b}[2J\n".repeat(usize::from(kind)) },
+        1 => Fault::OutOfFuel { grant: kind.into() },
+        2 => Fault::Deadline { limit: std::time::Duration::MAX },
+        3 => Fault::Memory { asked_bytes: usize::MAX, limit_bytes: 0 },
+        4 => Fault::Table { asked: usize::MAX, limit: 0 },
+        5 => Fault::Stack { limit_bytes: 0 },
+        6 => Fault::Init { message: String::new() },
+        _ => Fault::Instantiate { reason: String::new() },
+    }
+}
+
+impl Callbacks for Instance {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        let answer = self.act(call, None)?;
+        self.inner.init(call, args)?;
+        self.cache = match answer {
+            Answer::One(number) => CacheRef(self.claim(number).0),
+            _ => CacheRef(0),
+        };
+        Ok(self.cache)
+    }
+
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        self.check_cache(cache);
+        self.act(call, None)?;
+        self.inner.terminate(call, CacheRef(0))
+    }
+
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        self.check_cache(cache);
+        if self.known.len() == KNOWN_MAX {
+            self.known.remove(0);
+        }
+        self.known.push((key, session));
+        match self.act(call, None)? {
+            Answer::Nothing => Ok(()),
+            _ => self.inner.update(call, CacheRef(0), key, session),
+        }
+    }
+
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.check_cache(cache);
+        match self.act(call, None)? {
+            Answer::Nothing => Ok(()),
+            _ => self.inner.delete(call, CacheRef(0), key),
+        }
+    }
+
+    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        self.check_cache(cache);
+        match self.act(call, None)? {
+            Answer::Nothing => Ok(None),
+            Answer::One(number) => Ok(Some(self.claim(number))),
+            _ => self.inner.lookup(call, CacheRef(0), key),
+        }
+    }
+
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        self.check_cache(cache);
+        match self.act(call, None)? {
+            Answer::Nothing => Ok(Vec::new()),
+            Answer::One(number) => Ok(vec![self.claim(number); MANY]),
+            Answer::Many(numbers) => Ok(numbers.into_iter().map(|number| self.claim(number)).collect()),
+            _ => self.inner.select_session(call, CacheRef(0), partial),
+        }
+    }
+
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.check_cache(cache);
+        match self.act(call, None)? {
+            Answer::One(number) => Ok(self.claim(number).0),
+            _ => self.inner.size(call, CacheRef(0)),
+        }
+    }
+
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        self.check_cache(cache);
+        let mut fold = Fold { fun, acc, applied: Vec::new() };
+        let answer = self.act(call, Some(&mut fold))?;
+        if fold.acc != acc && matches!(answer, Answer::Honest | Answer::Many(_)) {
+            // The native guest shows sessions that have been shown already.
+            return Ok(fold.acc);
+        }
+        match answer {
+            Answer::Nothing => Ok(fold.acc),
+            Answer::One(number) => {
+                let last = Acc(self.claim(number).0);
+                if last != fold.acc {
+                    self.script.is_fold_bad.store(true, Ordering::Release);
+                }
+                Ok(last)
+            }
+            _ => self.inner.foldl(call, fun, acc, CacheRef(0)),
+        }
+    }
+}
