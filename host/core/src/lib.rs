@@ -43,6 +43,7 @@ mod cache;
 mod fingerprint;
 mod keeper;
 mod order;
+mod solo;
 mod sync;
 mod turn;
 mod upgrade;
@@ -67,6 +68,7 @@ pub use crate::{
         SessionId, SessionInfo,
     },
     secret::{Secret, Value},
+    solo::{Outcome, Solo},
     stats::{CacheState, CacheStats, Miss},
     upgrade::UpgradeReport,
     vault::{Held, Name, NotHeld, Overflow, OwnedName, Taken, TakenOut, Terms, Vault, VaultBounds},
