@@ -81,6 +81,10 @@ pub trait Callbacks: Send {
     fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault>;
     /// Threads the accumulator through [`Call::apply`] for each session.
     fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault>;
+    /// The instance's memory in bytes, where it has one of its own. Runs nothing of the guest's.
+    fn memory_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// A guest that is ready to run: makes instances.

@@ -54,12 +54,14 @@ impl Host for Double {
     }
 }
 
-/// One instance of a guest with one open cache.
+/// One instance of a guest with an open cache, or with several, of which one is asked at a time.
 pub struct Solo {
     callbacks: Box<dyn Callbacks>,
-    cache: CacheRef,
+    /// What `init` returned, each time.
+    caches: Vec<CacheRef>,
+    asked: usize,
+    limits: Limits,
     double: Arc<Double>,
-    named_max: usize,
     folds: u64,
 }
 
@@ -79,12 +81,37 @@ impl Solo {
         let double = Arc::new(Double::default());
         double.0.lock().now_ms = now_ms;
         let host: Arc<dyn Host> = Arc::clone(&double) as Arc<dyn Host>;
-        let mut callbacks = guest.instantiate(host, limits)?;
+        let callbacks = guest.instantiate(host, limits)?;
+        let mut solo = Self { callbacks, caches: Vec::new(), asked: 0, limits: limits.clone(), double, folds: 0 };
+        let fuel = solo.open_another(role, properties)?;
+        Ok((solo, fuel))
+    }
+
+    /// Opens one more cache in the same instance, and asks it from now on. Gives the fuel that `init` burned.
+    ///
+    /// # Errors
+    /// How `init` failed.
+    pub fn open_another(&mut self, role: Role, properties: Vec<Property>) -> Result<u64, Fault> {
+        let lifetime_ms = u64::try_from(self.limits.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let args = InitArgs { role, sessions_max: self.limits.sessions, lifetime_ms, properties };
         let mut call = Call::new(Callback::Init, 0);
-        let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
-        let args = InitArgs { role, sessions_max: limits.sessions, lifetime_ms, properties };
-        let cache = callbacks.init(&mut call, &args)?;
-        Ok((Self { callbacks, cache, double, named_max: limits.sessions_named(), folds: 0 }, call.fuel))
+        self.caches.push(self.callbacks.init(&mut call, &args)?);
+        self.asked = self.caches.len() - 1;
+        Ok(call.fuel)
+    }
+
+    /// Asks another of the caches from now on: the first is 0.
+    ///
+    /// # Panics
+    /// When fewer have been opened.
+    pub fn ask(&mut self, cache: usize) {
+        assert!(cache < self.caches.len(), "there are {} caches", self.caches.len());
+        self.asked = cache;
+    }
+
+    /// The instance's memory in bytes, where it has one of its own.
+    pub fn memory_bytes(&self) -> Option<usize> {
+        self.callbacks.memory_bytes()
     }
 
     /// Sets the host's clock. It must not go back.
@@ -137,14 +164,14 @@ impl Solo {
         self.folds += 1;
         // Tokens of a fold are unlike those of another, as in a cache.
         let (fun, acc) = (FoldFun(self.folds), Acc(self.folds << 28));
-        let mut call = Call::fold(self.named_max, fun, acc);
-        let last = self.callbacks.foldl(&mut call, fun, acc, self.cache);
+        let mut call = Call::fold(self.limits.sessions_named(), fun, acc);
+        let last = self.callbacks.foldl(&mut call, fun, acc, self.caches[self.asked]);
         let fuel = call.fuel;
         Outcome { answer: last.map(|last| call.into_elements(last)), fuel, evicted: Vec::new() }
     }
 
-    /// Closes the cache.
-    pub fn terminate(mut self) -> Outcome<()> {
+    /// Closes the cache that is asked. The instance is of no more use once each is closed.
+    pub fn terminate(&mut self) -> Outcome<()> {
         self.call(Callback::Terminate, |callbacks, call, cache| callbacks.terminate(call, cache))
     }
 
@@ -153,8 +180,8 @@ impl Solo {
         callback: Callback,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Outcome<T> {
-        let mut call = Call::new(callback, self.named_max);
-        let answer = ask(self.callbacks.as_mut(), &mut call, self.cache);
+        let mut call = Call::new(callback, self.limits.sessions_named());
+        let answer = ask(self.callbacks.as_mut(), &mut call, self.caches[self.asked]);
         Outcome { answer, fuel: call.fuel, evicted: call.into_evictions() }
     }
 }

@@ -286,4 +286,8 @@ impl Callbacks for Instance {
         let last = self.run(call, |store, guest| guest.call_foldl(store, fun.0, acc.0, cache.0))?;
         Ok(Acc(last))
     }
+
+    fn memory_bytes(&self) -> Option<usize> {
+        Some(self.store.data().meter.memory_bytes)
+    }
 }
