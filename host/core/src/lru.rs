@@ -17,14 +17,17 @@ pub struct NativeLru;
 
 impl Guest for NativeLru {
     fn instantiate(&self, _: Arc<dyn Host>, _: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        Ok(Box::new(Lru {
-            sessions_max: 0,
-            slots: Vec::new(),
-            free: Vec::new(),
-            index: HashMap::default(),
-            keys: BTreeSet::new(),
-            recency: Order::new(),
-        }))
+        Ok(Box::new(Caches(Vec::new())))
+    }
+}
+
+/// The caches of one instance; a cache-ref is a place here.
+struct Caches(Vec<Lru>);
+
+impl Caches {
+    fn of(&mut self, cache: CacheRef) -> Result<&mut Lru, Fault> {
+        let lru = usize::try_from(cache.0).ok().and_then(|place| self.0.get_mut(place));
+        lru.ok_or_else(|| Fault::Trap { reason: format!("there is no cache {}", cache.0) })
     }
 }
 
@@ -59,54 +62,68 @@ impl Lru {
     }
 }
 
-impl Callbacks for Lru {
+impl Callbacks for Caches {
     fn init(&mut self, _: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.sessions_max = args.sessions_max as usize;
-        Ok(CacheRef(0))
+        self.0.push(Lru {
+            sessions_max: args.sessions_max as usize,
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: HashMap::default(),
+            keys: BTreeSet::new(),
+            recency: Order::new(),
+        });
+        Ok(CacheRef(self.0.len() as u64 - 1))
     }
 
-    fn terminate(&mut self, _: &mut Call, _: CacheRef) -> Result<(), Fault> {
+    fn terminate(&mut self, _: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        let lru = self.of(cache)?;
+        let keys = std::mem::take(&mut lru.keys);
+        keys.into_iter().for_each(|key| lru.forget(key));
         Ok(())
     }
 
-    fn update(&mut self, call: &mut Call, _: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.forget(key);
-        while self.index.len() >= self.sessions_max {
-            let Some(oldest) = self.recency.front() else { break };
-            let (key, session) = self.slots[oldest as usize];
-            self.forget(key);
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        let lru = self.of(cache)?;
+        lru.forget(key);
+        while lru.index.len() >= lru.sessions_max {
+            let Some(oldest) = lru.recency.front() else { break };
+            let (key, session) = lru.slots[oldest as usize];
+            lru.forget(key);
             call.evict(session.into())?;
         }
-        self.remember(key, session);
+        lru.remember(key, session);
         Ok(())
     }
 
-    fn delete(&mut self, _: &mut Call, _: CacheRef, key: Key) -> Result<(), Fault> {
-        self.forget(key);
+    fn delete(&mut self, _: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.of(cache)?.forget(key);
         Ok(())
     }
 
-    fn lookup(&mut self, _: &mut Call, _: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        let Some(slot) = self.index.get(&key) else { return Ok(None) };
-        self.recency.remove(*slot);
-        self.recency.push_back(*slot);
-        Ok(Some(self.slots[*slot as usize].1.into()))
+    fn lookup(&mut self, _: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        let lru = self.of(cache)?;
+        let Some(slot) = lru.index.get(&key).copied() else { return Ok(None) };
+        lru.recency.remove(slot);
+        lru.recency.push_back(slot);
+        Ok(Some(lru.slots[slot as usize].1.into()))
     }
 
-    fn select_session(&mut self, _: &mut Call, _: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+    fn select_session(&mut self, _: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        let lru = self.of(cache)?;
         let first = Key { partial, id: SessionId(0) };
         let last = Key { partial, id: SessionId(u64::MAX) };
-        let claim = |key| Claim::from(self.slots[self.index[key] as usize].1);
-        Ok(self.keys.range(first..=last).map(claim).collect())
+        let claim = |key| Claim::from(lru.slots[lru.index[key] as usize].1);
+        Ok(lru.keys.range(first..=last).map(claim).collect())
     }
 
-    fn size(&mut self, _: &mut Call, _: CacheRef) -> Result<u64, Fault> {
-        Ok(self.index.len() as u64)
+    fn size(&mut self, _: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        Ok(self.of(cache)?.index.len() as u64)
     }
 
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, mut acc: Acc, _: CacheRef) -> Result<Acc, Fault> {
-        for slot in self.recency.iter() {
-            let (key, session) = self.slots[slot as usize];
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, mut acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        let lru = self.of(cache)?;
+        for slot in lru.recency.iter() {
+            let (key, session) = lru.slots[slot as usize];
             acc = call.apply(fun, Element { key, session: session.into() }, acc)?;
         }
         Ok(acc)

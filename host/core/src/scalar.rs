@@ -129,3 +129,15 @@ pub enum Level {
     /// Something failed.
     Error,
 }
+
+impl Level {
+    /// The level's name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    num::NonZeroUsize,
     path::PathBuf,
     sync::{
         Arc,
@@ -21,6 +22,9 @@ use crate::{LoadError, compile::Compiler, error::line};
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_millis(1);
 
+/// Functions that a backtrace names at most.
+const FRAMES_MAX: usize = 32;
+
 /// Who is shown each linear memory of a guest that has trapped.
 pub type Autopsy = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
@@ -38,12 +42,24 @@ pub struct EngineConfig {
     pub compile_cache: Option<PathBuf>,
     /// Who is shown the memory of guests that trap, if anyone. For tests: what a guest knows is its tenant's.
     pub autopsy: Option<Autopsy>,
+    /// Whether a guest's functions that were running when it failed go to its log. For its author: it makes a fault dearer.
+    pub backtraces: bool,
+    /// Whether one compilation may take all cores: for tools that serve nobody meanwhile.
+    pub parallel_compilation: bool,
 }
 
 impl EngineConfig {
-    /// The defaults for a size class: 1 000 instances, no compile cache, no autopsy.
+    /// The defaults for a size class: 1 000 instances, nothing for tools and tests.
     pub fn new(class: SizeClass) -> Self {
-        Self { class, instances: 1_000, limits: Limits::new(class), compile_cache: None, autopsy: None }
+        Self {
+            class,
+            instances: 1_000,
+            limits: Limits::new(class),
+            compile_cache: None,
+            autopsy: None,
+            backtraces: false,
+            parallel_compilation: false,
+        }
     }
 
     /// The stack of one call, in bytes.
@@ -63,6 +79,8 @@ impl fmt::Debug for EngineConfig {
             .field("limits", &self.limits)
             .field("compile_cache", &self.compile_cache)
             .field("autopsy", &self.autopsy.is_some())
+            .field("backtraces", &self.backtraces)
+            .field("parallel_compilation", &self.parallel_compilation)
             .finish()
     }
 }
@@ -164,13 +182,13 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
         .operator_cost(operator_cost())
         .epoch_interruption(true)
         .max_wasm_stack(config.stack_bytes())
-        .wasm_backtrace_max_frames(None)
+        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX).filter(|_| config.backtraces))
         // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
         .concurrency_support(false)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
-        // A guest's compilation is to take one core, and not that of whoever serves.
-        .parallel_compilation(false)
+        // Where somebody is served, a guest's compilation is to take one core at most.
+        .parallel_compilation(config.parallel_compilation)
         .coredump_on_trap(config.autopsy.is_some())
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     if let Some(folder) = &config.compile_cache {
@@ -192,7 +210,7 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
     // An interpreter brings a few core modules, and a component has shims around them.
     let (modules, memories, tables) = match config.class {
         SizeClass::Small => (8, 1, 4),
-        SizeClass::Large => (32, 4, 16),
+        SizeClass::Large => (64, 4, 16),
     };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(config.instances)

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use innkeeper_core::{
-    Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Limits, Misuse,
+    Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Level, Limits, Misuse,
     PartialKey, Role, Session, log_line,
 };
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline, WasmCoreDump};
+use wasmtime::{FrameInfo, ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace, WasmCoreDump};
 
 use crate::{
     Engine, Wasi,
@@ -205,6 +205,7 @@ const TOO_MANY_BYTES: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// What a failed call was, for the host. Shows the guest's memory to whom it is to be shown.
 fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits: &Limits, grant: Grant) -> Fault {
+    log_backtrace(store, error);
     if let (Some(autopsy), Some(dump)) = (engine.autopsy(), error.downcast_ref::<WasmCoreDump>()) {
         dump.memories().iter().for_each(|memory| autopsy(memory.data(store)));
     }
@@ -231,6 +232,17 @@ fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits:
     }
     let reason = trap.map_or_else(|| line(error), ToString::to_string);
     Fault::Trap { reason: log_line(&reason, limits.log_line_bytes) }
+}
+
+/// Tells the guest's log which of its functions were running, innermost first, where the engine keeps track of them.
+fn log_backtrace(store: &Store<State>, error: &wasmtime::Error) {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return };
+    let name =
+        |frame: &FrameInfo| frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), str::to_owned);
+    let names: Vec<String> = backtrace.frames().iter().map(name).collect();
+    if !names.is_empty() {
+        store.data().host.log(Level::Debug, &format!("stopped in {}", names.join(", called by ")));
+    }
 }
 
 fn wit_key(key: Key) -> types::Key {

@@ -25,6 +25,7 @@ mod shape;
 mod instance;
 mod imports;
 mod wasi;
+mod floor;
 mod error;
 
 pub use crate::{

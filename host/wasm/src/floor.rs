@@ -1,0 +1,44 @@
+//! A call that does nothing, for those who want to know what a call costs at the least.
+
+use innkeeper_core::Limits;
+use wasmtime::{
+    Store,
+    component::{Component, Linker},
+};
+
+use crate::{Engine, LoadError, error::line};
+
+/// The component
+/// `(component (core module (func (export "empty"))) (core instance (instantiate 0))
+/// (func (export "empty") (canon lift (core func 0 "empty"))))`.
+const EMPTY: [u8; 92] = *b"\
+    \x00\x61\x73\x6d\x0d\x00\x01\x00\
+    \x01\x23\x00\x61\x73\x6d\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\
+    \x03\x02\x01\x00\x07\x09\x01\x05\x65\x6d\x70\x74\x79\x00\x00\x0a\x04\x01\x02\x00\x0b\
+    \x02\x04\x01\x00\x00\x00\
+    \x07\x05\x01\x40\x00\x01\x00\
+    \x06\x0b\x01\x00\x00\x01\x00\x05\x65\x6d\x70\x74\x79\
+    \x08\x06\x01\x00\x00\x00\x00\x00\
+    \x0b\x0b\x01\x00\x05\x65\x6d\x70\x74\x79\x01\x00\x00";
+
+impl Engine {
+    /// Gives a function that calls a component which does nothing, metered as a guest's call is: the floor of every call.
+    ///
+    /// # Errors
+    /// When the engine has no room for one more instance.
+    pub fn empty_call(&self) -> Result<impl FnMut() + use<>, LoadError> {
+        let engine_error = |error| LoadError::Engine(line(&error));
+        let grant = Limits::new(innkeeper_core::SizeClass::Small).read;
+        let component = Component::new(self.wasmtime(), EMPTY).map_err(engine_error)?;
+        let mut store = Store::new(self.wasmtime(), ());
+        store.set_fuel(grant.fuel).map_err(engine_error)?;
+        store.set_epoch_deadline(Self::ticks(grant.time));
+        let instance = Linker::new(self.wasmtime()).instantiate(&mut store, &component).map_err(engine_error)?;
+        let empty = instance.get_typed_func::<(), ()>(&mut store, "empty").map_err(engine_error)?;
+        Ok(move || {
+            store.set_fuel(grant.fuel).expect("fuel is on in every engine here");
+            store.set_epoch_deadline(Self::ticks(grant.time));
+            empty.call(&mut store, ()).expect("it does nothing");
+        })
+    }
+}
