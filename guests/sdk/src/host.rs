@@ -1,4 +1,5 @@
-//! What a guest may ask of the host. Each call costs the host some fuel of yours and some hundred nanoseconds.
+//! What a guest may ask of the host. Each call costs 200 units of fuel and some hundred nanoseconds. Natively a double
+//! answers: see [`crate::testing`].
 
 #[cfg(target_family = "wasm")]
 use crate::bindings::innkeeper::session_cache::host as there;
@@ -31,7 +32,16 @@ pub enum Level {
     Error,
 }
 
-/// Tells a session's size and times, or none when the vault does not hold it.
+/// Tells a session's size and times, or none when the vault does not hold it. Any callback may use it.
+///
+/// ```
+/// use innkeeper_guest::{Session, host, host::SessionInfo, testing};
+///
+/// let info = SessionInfo { stored_bytes: 300, created_ms: 1_000, expires_ms: 61_000 };
+/// testing::set_info(Session(7), info);
+/// assert_eq!(host::describe(Session(7)), Some(info));
+/// assert_eq!(host::describe(Session(8)), None);
+/// ```
 pub fn describe(session: Session) -> Option<SessionInfo> {
     there::describe(session.0).map(|info| SessionInfo {
         stored_bytes: info.stored_bytes,
@@ -40,17 +50,44 @@ pub fn describe(session: Session) -> Option<SessionInfo> {
     })
 }
 
-/// Asks the vault to forget a session once the running callback returns. Traps outside `update` and `delete`.
+/// Asks the vault to forget a session once the running callback returns. The host does not call `delete` for it, so the guest
+/// forgets it too. A session that the vault does not hold is no error.
+///
+/// Traps outside `update` and `delete`, and when it is called more often in one callback than twice `sessions_max` and 1024.
+/// The double does not.
+///
+/// ```
+/// use innkeeper_guest::{Session, host, testing};
+///
+/// host::evict(Session(7));
+/// assert_eq!(testing::seen().evicted, [Session(7)]);
+/// ```
 pub fn evict(session: Session) {
     there::evict(session.0);
 }
 
-/// The time in milliseconds since some moment before the cache was opened. Coarse, and it never goes back.
+/// The time in milliseconds since some moment before the cache was opened. It never goes back, and may stand still for some
+/// milliseconds.
+///
+/// ```
+/// use innkeeper_guest::{host, testing};
+///
+/// testing::set_now_ms(1_500);
+/// assert_eq!(host::now_ms(), 1_500);
+/// ```
 pub fn now_ms() -> u64 {
     there::now_ms()
 }
 
-/// Writes one line to the tenant's log. Long lines are cut, and too many dropped.
+/// Writes one line to the tenant's log. Long lines are cut, and lines beyond the tenant's rate dropped. One more unit of fuel
+/// for each byte.
+///
+/// ```
+/// use innkeeper_guest::{host, host::Level, testing};
+///
+/// host::log(Level::Warn, "half full");
+/// assert_eq!(testing::seen().log, [(Level::Warn, "half full".to_owned())]);
+/// ```
 pub fn log(level: Level, message: &str) {
     #[cfg(target_family = "wasm")]
     let level = match level {

@@ -1,13 +1,22 @@
-//! Index structures that most guests need.
+//! Index structures that most guests need. All are deterministic: what was done in the same order looks the same.
 
 use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
+    collections::{BTreeSet, HashMap},
+    hash::{BuildHasher as _, BuildHasherDefault, Hasher},
 };
 
-use crate::Key;
+use crate::{Key, PartialKey};
 
-/// A map by key. Keys are keyed fingerprints already, so its hash only spreads their bits.
+/// A map by key, whose calls cost O(1). It cannot tell the keys of one partial key: [`ByPartial`] can. Keys are keyed
+/// fingerprints already, so its hash only spreads their bits.
+///
+/// ```
+/// use innkeeper_guest::{KeyMap, Session, testing::key};
+///
+/// let mut sessions = KeyMap::default();
+/// sessions.insert(key(1, 1), Session(11));
+/// assert_eq!(sessions.get(&key(1, 1)), Some(&Session(11)));
+/// ```
 pub type KeyMap<T> = HashMap<Key, T, BuildHasherDefault<KeyHasher>>;
 
 /// The hash of [`KeyMap`].
@@ -28,8 +37,153 @@ impl Hasher for KeyHasher {
     }
 }
 
+/// A map by key that can also tell the keys of one partial key, in the order of their ids: for `lookup` and
+/// `select_session` both. [`ByPartial::get`] costs O(1), what changes the map O(log n), iterators O(1) for each element.
+///
+/// No call costs more now and then, as one does in a hash map that grows: its table is as large from the start as it is told
+/// to be. A call's fuel is bounded, and a map of a hundred thousand sessions that grew would burn more than that.
+///
+/// ```
+/// use innkeeper_guest::{PartialKey, Session, index::ByPartial, testing::key};
+///
+/// let mut sessions = ByPartial::with_capacity(1_000);
+/// sessions.insert(key(2, 1), Session(21));
+/// sessions.insert(key(1, 2), Session(12));
+/// sessions.insert(key(1, 1), Session(11));
+/// assert_eq!(sessions.get(key(1, 2)), Some(&Session(12)));
+/// let of_one = sessions.of_partial(PartialKey(1)).map(|(_, session)| *session);
+/// assert_eq!(of_one.collect::<Vec<_>>(), [Session(11), Session(12)]);
+/// assert_eq!(sessions.remove(key(2, 1)), Some(Session(21)));
+/// assert_eq!(sessions.len(), 2);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ByPartial<T> {
+    /// For each bucket the first of its slots, counted from one; nothing where it is empty.
+    buckets: Vec<u32>,
+    slots: Vec<Slot<T>>,
+    /// The first free slot, counted from one.
+    free: u32,
+    keys: BTreeSet<Key>,
+}
+
+#[derive(Clone, Debug)]
+struct Slot<T> {
+    entry: Option<(Key, T)>,
+    /// The next slot of the bucket, or the next free one, counted from one.
+    next: u32,
+}
+
+impl<T> ByPartial<T> {
+    /// An empty map for so many keys. It takes more, and is slower then.
+    pub fn with_capacity(keys: usize) -> Self {
+        let buckets = keys.clamp(BUCKETS.0, BUCKETS.1).next_power_of_two();
+        let slots = Vec::with_capacity(with_slack(keys));
+        Self { buckets: vec![0; buckets], slots, free: 0, keys: BTreeSet::new() }
+    }
+
+    /// How many keys there are, of all partial keys.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Files a value under a key, and gives the one it replaces.
+    pub fn insert(&mut self, key: Key, value: T) -> Option<T> {
+        if let Some(own) = self.get_mut(key) {
+            return Some(std::mem::replace(own, value));
+        }
+        let bucket = self.bucket(key);
+        let slot = Slot { entry: Some((key, value)), next: self.buckets[bucket] };
+        self.buckets[bucket] = match self.free {
+            0 => {
+                self.slots.push(slot);
+                u32::try_from(self.slots.len()).expect("a vault has fewer sessions than 2^24")
+            }
+            free => {
+                self.free = std::mem::replace(&mut self.slots[free as usize - 1], slot).next;
+                free
+            }
+        };
+        self.keys.insert(key);
+        None
+    }
+
+    /// The value under a key.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let mut at = self.buckets[self.bucket(key)];
+        while at != 0 {
+            let slot = &self.slots[at as usize - 1];
+            match &slot.entry {
+                Some((own, value)) if *own == key => return Some(value),
+                _ => at = slot.next,
+            }
+        }
+        None
+    }
+
+    /// The value under a key, to be changed.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        let mut at = self.buckets[self.bucket(key)];
+        while at != 0 && !self.has(at, key) {
+            at = self.slots[at as usize - 1].next;
+        }
+        let slot = self.slots.get_mut((at as usize).checked_sub(1)?)?;
+        slot.entry.as_mut().map(|(_, value)| value)
+    }
+
+    /// Takes the value under a key out.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let bucket = self.bucket(key);
+        let (mut before, mut at) = (0, self.buckets[bucket]);
+        while at != 0 && !self.has(at, key) {
+            (before, at) = (at, self.slots[at as usize - 1].next);
+        }
+        let slot = self.slots.get_mut((at as usize).checked_sub(1)?)?;
+        let (_, value) = slot.entry.take()?;
+        let next = std::mem::replace(&mut slot.next, std::mem::replace(&mut self.free, at));
+        match before {
+            0 => self.buckets[bucket] = next,
+            before => self.slots[before as usize - 1].next = next,
+        }
+        self.keys.remove(&key);
+        Some(value)
+    }
+
+    /// The keys of one partial key with their values, in the order of their ids.
+    pub fn of_partial(&self, partial: PartialKey) -> impl Iterator<Item = (Key, &T)> {
+        self.keys.range(Key::all_of(partial)).filter_map(|key| Some((*key, self.get(*key)?)))
+    }
+
+    /// All keys with their values: partial key after partial key, and each in the order of its ids.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.keys.iter().filter_map(|key| Some((*key, self.get(*key)?)))
+    }
+
+    fn bucket(&self, key: Key) -> usize {
+        let hash = BuildHasherDefault::<KeyHasher>::default().hash_one(key);
+        // There is a power of two of them.
+        hash as usize & (self.buckets.len() - 1)
+    }
+
+    fn has(&self, at: u32, key: Key) -> bool {
+        self.slots[at as usize - 1].entry.as_ref().is_some_and(|(own, _)| *own == key)
+    }
+}
+
+/// The fewest buckets of a map, and the most.
+const BUCKETS: (usize, usize) = (16, 1 << 18);
+
+/// A guest hears of what the vault takes out only afterwards, so it may know of some more sessions than there can be.
+fn with_slack(sessions: usize) -> usize {
+    sessions.min(BUCKETS.1) + sessions.min(BUCKETS.1) / 16
+}
+
 /// Values in an order of their own, front to back, each at a fixed place: a list of the least recently used, or of the
-/// oldest. Every call but [`Recency::iter`] costs O(1).
+/// oldest. Every call but [`Recency::iter`] costs O(1). It takes as much memory as the most values it ever had at once.
 ///
 /// ```
 /// let mut recency = innkeeper_guest::index::Recency::new();
@@ -48,7 +202,7 @@ pub struct Recency<T> {
     back: Option<Place>,
 }
 
-/// Where a value is in a [`Recency`].
+/// Where a value is in a [`Recency`], until it is removed. A later value may have the place then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u32);
 
@@ -68,7 +222,13 @@ impl<T> Default for Recency<T> {
 impl<T> Recency<T> {
     /// An empty order.
     pub fn new() -> Self {
-        Self { nodes: Vec::new(), free: Vec::new(), front: None, back: None }
+        Self::with_capacity(0)
+    }
+
+    /// An empty order for so many values: until there are more, no call has to move those that are there.
+    pub fn with_capacity(values: usize) -> Self {
+        let room = with_slack(values);
+        Self { nodes: Vec::with_capacity(room), free: Vec::with_capacity(room), front: None, back: None }
     }
 
     /// How many values there are.
@@ -95,11 +255,14 @@ impl<T> Recency<T> {
     }
 
     /// Puts a value at the back.
+    ///
+    /// # Panics
+    /// When there are 2^32 values already.
     pub fn push_back(&mut self, value: T) -> Place {
         let node = Node { value: Some(value), before: None, after: None };
         let place = match self.free.pop() {
             Some(place) => place,
-            None => Place(u32::try_from(self.nodes.len()).expect("a vault has fewer sessions than 2^24")),
+            None => Place(u32::try_from(self.nodes.len()).expect("a guest has no memory for 2^32 values")),
         };
         match self.nodes.get_mut(place.0 as usize) {
             Some(free) => *free = node,
@@ -110,7 +273,11 @@ impl<T> Recency<T> {
     }
 
     /// Moves the value at a place to the back.
+    ///
+    /// # Panics
+    /// When it has been removed.
     pub fn move_to_back(&mut self, place: Place) {
+        assert!(self.node(place).value.is_some(), "a place is good until its value is removed");
         if self.back != Some(place) {
             self.unlink(place);
             self.link_back(place);

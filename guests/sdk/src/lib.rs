@@ -37,7 +37,8 @@
 //! A guest decides and the host keeps: the numbers stand for sessions in the host's vault, and whatever a guest answers
 //! is checked there. A panic in a guest is a trap: the host drops the instance and builds a new one.
 //!
-//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`].
+//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`]. What most guests look
+//! things up in is in [`index`].
 
 mod cache;
 pub mod host;
@@ -57,7 +58,7 @@ pub use crate::cache::Exported;
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
+        path: "wit",
         world: "session-cache",
         pub_export_macro: true,
         export_macro_name: "export_component",
@@ -66,9 +67,9 @@ pub mod bindings {
 }
 
 /// Makes a type that implements [`SessionCache`] the component's eight callbacks. Once in a crate, whose `crate-type` is
-/// `cdylib`. Natively it only checks the type.
+/// `cdylib`. Natively it only checks the type:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// struct NotACache;
 /// innkeeper_guest::export!(NotACache);
 /// ```

@@ -1,9 +1,40 @@
-//! A double of the host for a guest's own native tests: one for each thread, without a vault.
+//! A double of the host for a guest's own native tests: one for each thread, without a vault. `cargo test` gives each test a
+//! thread of its own, unless it is told `--test-threads=1`.
+//!
+//! ```
+//! use innkeeper_guest::{PartialKey, Session, SessionCache, testing};
+//! # use innkeeper_guest::{Fold, InitArgs, Key, host};
+//! # struct Last(Option<(Key, Session)>);
+//! # impl SessionCache for Last {
+//! #     fn init(_: InitArgs) -> Result<Self, String> { Ok(Self(None)) }
+//! #     fn update(&mut self, key: Key, session: Session) {
+//! #         self.0.replace((key, session)).filter(|(own, _)| *own != key).into_iter().for_each(|(_, old)| host::evict(old));
+//! #     }
+//! #     fn delete(&mut self, key: Key) { self.0.take_if(|(own, _)| *own == key); }
+//! #     fn lookup(&mut self, key: Key) -> Option<Session> {
+//! #         self.0.filter(|(own, _)| *own == key).map(|(_, session)| session)
+//! #     }
+//! #     fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
+//! #         self.0.iter().filter(|(own, _)| own.partial == partial).map(|(_, session)| *session).collect()
+//! #     }
+//! #     fn size(&self) -> u64 { self.0.iter().count() as u64 }
+//! #     fn foldl(&self, fold: &mut Fold) { self.0.iter().for_each(|(key, session)| fold.apply(*key, *session)) }
+//! # }
+//!
+//! // `Last` is a guest that remembers one session.
+//! let mut last = testing::open::<Last>(1, &[])?;
+//! last.update(testing::key(1, 1), Session(11));
+//! last.update(testing::key(1, 2), Session(12));
+//! assert_eq!(last.lookup(testing::key(1, 2)), Some(Session(12)));
+//! assert_eq!(testing::fold(&last), [(testing::key(1, 2), Session(12))]);
+//! assert_eq!(testing::seen().evicted, [Session(11)]);
+//! # Ok::<(), String>(())
+//! ```
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::{
-    Fold, Key, Session, SessionCache,
+    Fold, InitArgs, Key, PartialKey, Role, Session, SessionCache, SessionId,
     host::{Level, SessionInfo},
 };
 
@@ -12,31 +43,68 @@ use crate::{
 pub struct Seen {
     /// Sessions evicted, in order.
     pub evicted: Vec<Session>,
-    /// Log lines.
+    /// Log lines, whole, in order.
     pub log: Vec<(Level, String)>,
 }
 
 #[derive(Default)]
 struct Double {
     now_ms: u64,
-    info: Vec<(Session, SessionInfo)>,
+    info: BTreeMap<u64, SessionInfo>,
     folded: Vec<(Key, Session)>,
     seen: Seen,
 }
 
 thread_local!(static DOUBLE: RefCell<Double> = RefCell::default());
 
-/// Sets the time that [`crate::host::now_ms`] gives.
+/// How long the vault keeps a session, as a cache is told that [`open`] opens.
+pub const LIFETIME_MS: u64 = 3_600_000;
+
+/// Opens a cache of role server, with a maximum and the operator's properties.
+///
+/// # Errors
+/// Those of the guest's `init`.
+///
+/// ```
+/// # use innkeeper_guest::*;
+/// # #[derive(Debug)]
+/// # struct Picky;
+/// # impl SessionCache for Picky {
+/// #     fn init(args: InitArgs) -> Result<Self, String> {
+/// #         args.property("size").map_or(Ok(Self), |_| Err("there is no property `size`".to_owned()))
+/// #     }
+/// #     fn update(&mut self, _: Key, _: Session) {}
+/// #     fn delete(&mut self, _: Key) {}
+/// #     fn lookup(&mut self, _: Key) -> Option<Session> { None }
+/// #     fn select_session(&mut self, _: PartialKey) -> Vec<Session> { Vec::new() }
+/// #     fn size(&self) -> u64 { 0 }
+/// #     fn foldl(&self, _: &mut Fold) {}
+/// # }
+/// let refusal = testing::open::<Picky>(100, &[("size", "3")]).unwrap_err();
+/// assert_eq!(refusal, "there is no property `size`");
+/// ```
+pub fn open<C: SessionCache>(sessions_max: usize, properties: &[(&str, &str)]) -> Result<C, String> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let properties = properties.iter().map(owned).collect();
+    C::init(InitArgs { role: Role::Server, sessions_max, lifetime_ms: LIFETIME_MS, properties })
+}
+
+/// A key of two numbers.
+pub const fn key(partial: u64, id: u64) -> Key {
+    Key { partial: PartialKey(partial), id: SessionId(id) }
+}
+
+/// Sets the time that [`crate::host::now_ms`] gives, zero before.
 pub fn set_now_ms(now_ms: u64) {
     DOUBLE.with_borrow_mut(|double| double.now_ms = now_ms);
 }
 
-/// Makes [`crate::host::describe`] know a session.
+/// Makes [`crate::host::describe`] know a session. It knows none of itself.
 pub fn set_info(session: Session, info: SessionInfo) {
-    DOUBLE.with_borrow_mut(|double| double.info.push((session, info)));
+    DOUBLE.with_borrow_mut(|double| double.info.insert(session.0, info));
 }
 
-/// Gives what has been asked since the last call.
+/// Gives what has been asked on this thread since the last call.
 pub fn seen() -> Seen {
     DOUBLE.with_borrow_mut(|double| std::mem::take(&mut double.seen))
 }
@@ -49,10 +117,7 @@ pub fn fold(cache: &impl SessionCache) -> Vec<(Key, Session)> {
 }
 
 pub(crate) fn describe(session: u64) -> Option<SessionInfo> {
-    DOUBLE.with_borrow(|double| {
-        let known = double.info.iter().rev().find(|(own, _)| own.0 == session);
-        known.map(|(_, info)| *info)
-    })
+    DOUBLE.with_borrow(|double| double.info.get(&session).copied())
 }
 
 pub(crate) fn evict(session: u64) {

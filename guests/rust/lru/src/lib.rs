@@ -1,17 +1,14 @@
 //! A guest that forgets the least recently used session once the vault is full.
 
-use std::collections::BTreeSet;
-
 use innkeeper_guest::{
-    Fold, InitArgs, Key, KeyMap, PartialKey, SELECTED_MAX, Session, SessionCache, host,
-    index::{Place, Recency},
+    Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, SessionCache, host,
+    index::{ByPartial, Place, Recency},
 };
 
 /// The sessions, findable by key, by partial key, and by how long ago they were used.
 pub struct Lru {
     sessions_max: usize,
-    places: KeyMap<Place>,
-    keys: BTreeSet<Key>,
+    places: ByPartial<Place>,
     recency: Recency<(Key, Session)>,
 }
 
@@ -19,12 +16,9 @@ innkeeper_guest::export!(Lru);
 
 impl SessionCache for Lru {
     fn init(args: InitArgs) -> Result<Self, String> {
-        Ok(Self {
-            sessions_max: args.sessions_max,
-            places: KeyMap::default(),
-            keys: BTreeSet::new(),
-            recency: Recency::new(),
-        })
+        let sessions_max = args.sessions_max;
+        let (places, recency) = (ByPartial::with_capacity(sessions_max), Recency::with_capacity(sessions_max));
+        Ok(Self { sessions_max, places, recency })
     }
 
     fn update(&mut self, key: Key, session: Session) {
@@ -37,25 +31,23 @@ impl SessionCache for Lru {
             host::evict(session);
         }
         self.places.insert(key, self.recency.push_back((key, session)));
-        self.keys.insert(key);
     }
 
     fn delete(&mut self, key: Key) {
-        if let Some(place) = self.places.remove(&key) {
+        if let Some(place) = self.places.remove(key) {
             self.recency.remove(place);
-            self.keys.remove(&key);
         }
     }
 
     fn lookup(&mut self, key: Key) -> Option<Session> {
-        let place = *self.places.get(&key)?;
+        let place = *self.places.get(key)?;
         self.recency.move_to_back(place);
         Some(self.recency.get(place).1)
     }
 
     fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
-        let keys = self.keys.range(Key::all_of(partial)).take(SELECTED_MAX);
-        keys.map(|key| self.recency.get(self.places[key]).1).collect()
+        let of_partial = self.places.of_partial(partial).take(SELECTED_MAX);
+        of_partial.map(|(_, place)| self.recency.get(*place).1).collect()
     }
 
     fn size(&self) -> u64 {
@@ -69,17 +61,12 @@ impl SessionCache for Lru {
 
 #[cfg(test)]
 mod tests {
-    use innkeeper_guest::{Role, SessionId, testing};
+    use innkeeper_guest::testing::{self, key};
 
     use super::*;
 
-    fn key(partial: u64, id: u64) -> Key {
-        Key { partial: PartialKey(partial), id: SessionId(id) }
-    }
-
     fn lru(sessions_max: usize) -> Lru {
-        let args = InitArgs { role: Role::Server, sessions_max, lifetime_ms: 1_000, properties: Vec::new() };
-        Lru::init(args).unwrap()
+        testing::open(sessions_max, &[]).unwrap()
     }
 
     #[test]
@@ -111,5 +98,16 @@ mod tests {
         lru.update(key(1, 3), Session(13));
         assert_eq!(lru.select_session(PartialKey(1)), [Session(13), Session(19)]);
         assert_eq!(lru.select_session(PartialKey(3)), []);
+    }
+
+    #[test]
+    fn an_absent_key_is_forgotten_without_harm() {
+        let mut lru = lru(2);
+        lru.update(key(1, 1), Session(11));
+        lru.delete(key(1, 2));
+        lru.delete(key(1, 1));
+        lru.delete(key(1, 1));
+        assert_eq!((lru.lookup(key(1, 1)), lru.size()), (None, 0));
+        assert!(testing::seen().evicted.is_empty());
     }
 }

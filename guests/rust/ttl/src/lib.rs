@@ -1,43 +1,39 @@
 //! A guest that forgets a session some time before the host would: after `ttl-ms`, or half the vault's lifetime.
 
-use std::collections::{BTreeMap, VecDeque};
+use innkeeper_guest::{
+    Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, SessionCache, host,
+    index::{ByPartial, Place, Recency},
+};
 
-use innkeeper_guest::{Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, SessionCache, host};
-
-/// The sessions with the time at which each is forgotten.
+/// The sessions, findable by key, by partial key, and by how long ago they were registered.
 pub struct Ttl {
     ttl_ms: u64,
-    sessions: BTreeMap<Key, (Session, u64)>,
-    /// Every registration, oldest first, those replaced or deleted since included.
-    registered: VecDeque<(Key, Session)>,
+    places: ByPartial<Place>,
+    registered: Recency<Registered>,
+}
+
+/// A session with the time from which on it is hidden.
+struct Registered {
+    key: Key,
+    session: Session,
+    until_ms: u64,
 }
 
 innkeeper_guest::export!(Ttl);
 
-/// How many registrations one `update` looks back on: more than one, so that it catches up.
-const LOOK_BACK: usize = 4;
+/// How many old sessions one `update` forgets at most: more than one, so that it catches up.
+const FORGOTTEN_MAX: usize = 4;
 
 impl Ttl {
     fn forget_old(&mut self, now_ms: u64) {
-        for _ in 0..LOOK_BACK {
-            let Some((key, session)) = self.registered.front().copied() else { return };
-            match self.sessions.get(&key) {
-                Some((own, until_ms)) if *own == session && now_ms < *until_ms => return,
-                Some((own, _)) if *own == session => {
-                    self.sessions.remove(&key);
-                    host::evict(session);
-                }
-                _ => {}
+        for _ in 0..FORGOTTEN_MAX {
+            let Some(oldest) = self.registered.front() else { return };
+            let &Registered { key, session, until_ms } = self.registered.get(oldest);
+            if now_ms < until_ms {
+                return;
             }
-            self.registered.pop_front();
-        }
-    }
-
-    /// Drops the registrations that no longer stand for a session, once they are the greater part.
-    fn forget_stale(&mut self) {
-        if self.registered.len() > 2 * self.sessions.len() + LOOK_BACK {
-            let sessions = &self.sessions;
-            self.registered.retain(|(key, session)| sessions.get(key).is_some_and(|(own, _)| own == session));
+            self.delete(key);
+            host::evict(session);
         }
     }
 }
@@ -48,56 +44,62 @@ impl SessionCache for Ttl {
             Some(text) => text.parse().map_err(|_| format!("property `ttl-ms` is not a number: {text}"))?,
             None => args.lifetime_ms / 2,
         };
-        Ok(Self { ttl_ms, sessions: BTreeMap::new(), registered: VecDeque::new() })
+        let max = args.sessions_max;
+        Ok(Self { ttl_ms, places: ByPartial::with_capacity(max), registered: Recency::with_capacity(max) })
     }
 
     fn update(&mut self, key: Key, session: Session) {
         let now_ms = host::now_ms();
+        self.delete(key);
         self.forget_old(now_ms);
         // An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
         let created_ms = host::describe(session).map_or(now_ms, |info| info.created_ms);
-        self.sessions.insert(key, (session, created_ms.saturating_add(self.ttl_ms)));
-        self.registered.push_back((key, session));
-        self.forget_stale();
+        let until_ms = created_ms.saturating_add(self.ttl_ms);
+        self.places.insert(key, self.registered.push_back(Registered { key, session, until_ms }));
     }
 
     fn delete(&mut self, key: Key) {
-        self.sessions.remove(&key);
+        if let Some(place) = self.places.remove(key) {
+            self.registered.remove(place);
+        }
     }
 
     fn lookup(&mut self, key: Key) -> Option<Session> {
-        let (session, until_ms) = self.sessions.get(&key)?;
-        (host::now_ms() < *until_ms).then_some(*session)
+        let found = self.registered.get(*self.places.get(key)?);
+        (host::now_ms() < found.until_ms).then_some(found.session)
     }
 
     fn select_session(&mut self, partial: PartialKey) -> Vec<Session> {
         let now_ms = host::now_ms();
-        let all = self.sessions.range(Key::all_of(partial)).take(SELECTED_MAX);
-        let live = all.filter(|(_, (_, until_ms))| now_ms < *until_ms);
-        live.map(|(_, (session, _))| *session).collect()
+        let of_partial = self.places.of_partial(partial).take(SELECTED_MAX);
+        let all = of_partial.map(|(_, place)| self.registered.get(*place));
+        all.filter(|own| now_ms < own.until_ms).map(|own| own.session).collect()
     }
 
     fn size(&self) -> u64 {
-        self.sessions.len() as u64
+        self.registered.len() as u64
     }
 
     fn foldl(&self, fold: &mut Fold) {
-        self.sessions.iter().for_each(|(key, (session, _))| fold.apply(*key, *session));
+        self.registered.iter().for_each(|own| fold.apply(own.key, own.session));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use innkeeper_guest::{Role, SessionId, testing};
+    use innkeeper_guest::{
+        host::SessionInfo,
+        testing::{self, key},
+    };
 
     use super::*;
 
-    const KEY: Key = Key { partial: PartialKey(1), id: SessionId(1) };
-    const OTHER: Key = Key { partial: PartialKey(1), id: SessionId(2) };
+    const KEY: Key = key(1, 1);
+    const OTHER: Key = key(1, 2);
 
     fn init(ttl_ms: &str) -> Result<Ttl, String> {
-        let properties = vec![("ttl-ms".to_owned(), ttl_ms.to_owned())];
-        Ttl::init(InitArgs { role: Role::Server, sessions_max: 9, lifetime_ms: 1_000, properties })
+        testing::set_now_ms(0);
+        testing::open(9, &[("ttl-ms", ttl_ms)])
     }
 
     #[test]
@@ -124,6 +126,37 @@ mod tests {
         ttl.update(OTHER, Session(3));
         assert!(testing::seen().evicted.is_empty());
         assert_eq!(ttl.lookup(KEY), Some(Session(2)));
+    }
+
+    #[test]
+    fn one_update_forgets_the_four_oldest() {
+        let mut ttl = init("100").unwrap();
+        (1..=6).for_each(|id| ttl.update(key(1, 9 - id), Session(id)));
+        testing::set_now_ms(100);
+        ttl.update(KEY, Session(7));
+        assert_eq!(testing::seen().evicted, [1, 2, 3, 4].map(Session));
+    }
+
+    #[test]
+    fn a_rebuilt_instance_keeps_a_sessions_time() {
+        let mut ttl = init("100").unwrap();
+        testing::set_info(Session(1), SessionInfo { stored_bytes: 1, created_ms: 50, expires_ms: 1_000 });
+        testing::set_now_ms(120);
+        ttl.update(KEY, Session(1));
+        assert_eq!(ttl.lookup(KEY), Some(Session(1)));
+        testing::set_now_ms(150);
+        assert_eq!(ttl.lookup(KEY), None);
+    }
+
+    #[test]
+    fn without_a_setting_it_is_half_the_lifetime() {
+        let mut ttl: Ttl = testing::open(9, &[]).unwrap();
+        testing::set_now_ms(0);
+        ttl.update(KEY, Session(1));
+        testing::set_now_ms(testing::LIFETIME_MS / 2 - 1);
+        assert_eq!(ttl.lookup(KEY), Some(Session(1)));
+        testing::set_now_ms(testing::LIFETIME_MS / 2);
+        assert_eq!(ttl.lookup(KEY), None);
     }
 
     #[test]
