@@ -1,0 +1,45 @@
+"""What a guest may ask of the host."""
+
+from __future__ import annotations
+
+from .words import Key, Level, Session, SessionInfo
+
+try:
+    from . import component as there
+except ModuleNotFoundError:  # without componentize-py there are no bindings: a native test
+    from . import testing as there
+
+
+def describe(session: Session) -> SessionInfo | None:
+    """Tells a session's size and times, or none when the vault does not hold it."""
+    return there.describe(session)
+
+
+def evict(session: Session) -> None:
+    """Asks the vault to forget a session once the running callback returns. Traps outside `update` and `delete`."""
+    there.evict(session)
+
+
+def now_ms() -> int:
+    """The time in milliseconds since some moment before the cache was opened. Coarse, and it never goes back."""
+    return there.now_ms()
+
+
+def log(level: Level, message: str) -> None:
+    """Writes one line to the tenant's log. Long lines are cut, and too many dropped."""
+    there.log(level, message)
+
+
+def apply(fun: int, key: Key, session: Session, acc: int) -> int:
+    """What `Fold.apply` asks."""
+    return there.apply(fun, key, session, acc)
+
+
+def log_errors() -> None:
+    """What `export` asks first."""
+    there.log_errors()
+
+
+def refusal(text: str) -> Exception:
+    """What `init` raises to give its error to the host."""
+    return there.refusal(text)
