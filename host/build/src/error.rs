@@ -23,7 +23,10 @@ pub enum BuildError {
         output: String,
     },
     /// The folder has no source this crate knows.
-    #[error("no guest source in {}: neither `Cargo.toml` nor a `.c` file", folder.display())]
+    #[error(
+        "no guest source in {}: there is no `Cargo.toml`, `guest.js` or `guest.py`, and no `.c`, `.cpp` or `.zig` file",
+        folder.display()
+    )]
     UnknownLanguage {
         /// The folder.
         folder: PathBuf,
