@@ -24,7 +24,7 @@ struct Made {
 }
 
 /// What changes the guests, from the top of the workspace.
-const INPUTS: [&str; 8] = [
+const INPUTS: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "wit",
@@ -32,6 +32,7 @@ const INPUTS: [&str; 8] = [
     "guests/rust",
     "guests/hostile",
     "guests/c",
+    "guests/cpp",
     "guests/artifacts/build",
 ];
 
@@ -42,6 +43,7 @@ fn main() {
     INPUTS.iter().for_each(|input| println!("cargo::rerun-if-changed={}", top.join(input).display()));
     let mut made = compilers::rust_guests(&top);
     made.extend(compilers::c_guests(&top));
+    made.extend(compilers::cpp_guests(&top));
     made.extend(text::guests(&top));
     let lru = made.iter().find(|guest| guest.name == "rust-lru").and_then(|guest| guest.component.as_ref().ok());
     made.extend(files::guests(lru.expect("the Rust guests are built first")));

@@ -1,18 +1,23 @@
-//! The guests that cargo and clang make.
+//! The guests that cargo, clang and clang++ make.
 
 use std::path::Path;
 
-use innkeeper_build::{RustTarget, build_c, build_rust, check_component, component_from_module, find_clang};
+use innkeeper_build::{
+    RustTarget, build_c, build_cpp, build_rust, check_component, component_from_module, find_clang, find_clang_cpp,
+};
 
 use crate::{
     Made,
-    table::{C, Fate, RUST, RUST_HOSTILE},
+    table::{C, CPP, Fate, RUST, RUST_HOSTILE},
 };
 
 /// What cargo is told besides, to build every Rust guest.
-const RUST_ARGS: [&str; 5] = [
+const RUST_ARGS: [&str; 8] = [
     "--package=innkeeper-guest-lru",
     "--package=innkeeper-guest-ttl",
+    "--package=innkeeper-guest-quota",
+    "--package=innkeeper-guest-lfu",
+    "--package=innkeeper-guest-random",
     "--package=innkeeper-guest-hostile",
     "--lib",
     "--examples",
@@ -53,4 +58,15 @@ pub(crate) fn c_guests(top: &Path) -> Vec<Made> {
     };
     let made = |&(folder, name, what, fate)| Made { name, language: "C", what, fate, component: component(folder) };
     C.iter().map(made).collect()
+}
+
+pub(crate) fn cpp_guests(top: &Path) -> Vec<Made> {
+    let component = |folder: &str| {
+        find_clang_cpp()?;
+        let component = build_cpp(&top.join("guests").join(folder));
+        Ok(component.unwrap_or_else(|error| panic!("guests/{folder}: {error}")).bytes)
+    };
+    let made =
+        |&(folder, name)| Made { name, language: "C++", what: "", fate: Fate::Honest, component: component(folder) };
+    CPP.iter().map(made).collect()
 }

@@ -21,7 +21,13 @@ use Fate::{Honest, Load, Open, Serves, Strikes};
 pub(crate) type Hostile = (&'static str, &'static str, Fate);
 
 /// Honest guests in Rust: the crate, and the guest's name.
-pub(crate) const RUST: [(&str, &str); 2] = [("innkeeper_guest_lru", "rust-lru"), ("innkeeper_guest_ttl", "rust-ttl")];
+pub(crate) const RUST: [(&str, &str); 5] = [
+    ("innkeeper_guest_lru", "rust-lru"),
+    ("innkeeper_guest_ttl", "rust-ttl"),
+    ("innkeeper_guest_quota", "rust-quota"),
+    ("innkeeper_guest_lfu", "rust-lfu"),
+    ("innkeeper_guest_random", "rust-random"),
+];
 
 /// Hostile guests in Rust: `guests/hostile/examples/NAME.rs`, with `_` for `-`.
 pub(crate) const RUST_HOSTILE: [Hostile; 38] = [
@@ -66,11 +72,16 @@ pub(crate) const RUST_HOSTILE: [Hostile; 38] = [
 ];
 
 /// Guests in C: the folder below `guests`, the guest's name, what it does, and what becomes of it.
-pub(crate) const C: [(&str, &str, &str, Fate); 3] = [
+pub(crate) const C: [(&str, &str, &str, Fate); 5] = [
     ("c/lru", "c-lru", "", Honest),
+    ("c/ttl", "c-ttl", "", Honest),
+    ("c/quota", "c-quota", "", Honest),
     ("hostile/c/overrun", "overrun", "runs its stack over its own data", Strikes),
     ("hostile/c/scribble", "scribble", "writes over all of its memory, and past the end", Strikes),
 ];
+
+/// Guests in C++: the folder below `guests`, and the guest's name.
+pub(crate) const CPP: [(&str, &str); 3] = [("cpp/lru", "cpp-lru"), ("cpp/ttl", "cpp-ttl"), ("cpp/quota", "cpp-quota")];
 
 /// Attacks in WAT, `guests/hostile/wat/NAME.wat`, each put into the module `quiet.wat` there.
 pub(crate) const WAT: [Hostile; 52] = [

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Makes a guest component out of a source folder (Rust or C) or a core module.
+/// Makes a guest component out of a source folder (Rust, C, C++, JavaScript, Python, Zig) or a core module.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The folder with the guest's source, or a core module.

@@ -1,9 +1,14 @@
 //! `innkeeper`: one file per command.
 
 mod attack;
+mod bench;
 mod build;
+mod check;
 mod demo;
+mod inspect;
+mod new;
 
+mod guest_file;
 mod loopback;
 
 use std::process::ExitCode;
@@ -23,7 +28,11 @@ struct Cli {
 enum Command {
     Demo(demo::Options),
     Attack(attack::Options),
+    New(new::Options),
     Build(build::Options),
+    Check(check::Options),
+    Bench(bench::Options),
+    Inspect(inspect::Options),
 }
 
 fn main() -> ExitCode {
@@ -34,7 +43,11 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(options) => demo::run(&options),
         Command::Attack(options) => attack::run(&options),
+        Command::New(options) => new::run(&options),
         Command::Build(options) => build::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Inspect(options) => inspect::run(&options),
     };
     done.unwrap_or_else(|error| {
         complain(&error);

@@ -142,7 +142,10 @@ fn build_says_what_is_wrong() {
     };
     assert!(refusal(&path("nothing")).starts_with("error: cannot use "), "no folder");
     let empty = refusal(&path(""));
-    assert!(empty.contains("neither `Cargo.toml` nor a `.c` file"), "{empty}");
+    assert!(
+        empty.contains("there is no `Cargo.toml`, `guest.js` or `guest.py`, and no `.c`, `.cpp` or `.zig` file"),
+        "{empty}"
+    );
     std::fs::write(path("module.wasm"), b"\0asm\x01\0\0\0").expect("the folder can be written");
     let untyped = refusal(&path("module.wasm"));
     assert!(untyped.contains("does not export `innkeeper:session-cache/callbacks@0.1.0`"), "{untyped}");

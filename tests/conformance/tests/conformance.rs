@@ -1,22 +1,22 @@
-//! Runs every case over every subject.
+//! Runs every case of `innkeeper check` over every honest implementation.
 
 use std::process::ExitCode;
 
-use innkeeper_conformance::{CASES, Subject};
-use libtest_mimic::{Arguments, Trial};
+use innkeeper_check::{CASES, Options};
+use innkeeper_conformance::honest;
+use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
-    let trial = |subject: &Subject| {
-        let subject = subject.clone();
-        CASES.iter().map(move |case| {
-            let subject = subject.clone();
-            let name = format!("{} [{}, {} readers]", case.name, subject.name, subject.readers);
-            Trial::test(name, move || {
-                (case.check)(&subject);
-                Ok(())
-            })
-        })
-    };
-    let trials = Subject::all().iter().flat_map(trial).collect();
+    let mut trials = Vec::new();
+    for named in honest() {
+        for case in CASES {
+            let subject = named.subject.clone();
+            let run = move || {
+                let ran = case.run(&subject, &Options::default());
+                ran.map_err(|failure| Failed::from(format!("{failure:#?}")))
+            };
+            trials.push(Trial::test(format!("{} [{}]", case.name, named.name), run));
+        }
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

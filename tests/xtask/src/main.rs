@@ -10,11 +10,15 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Programs that the tests need besides Rust, each the name of its Debian package too.
-const PROGRAMS: [&str; 4] = ["openssl", "curl", "git", "python3"];
+/// Programs that the tests need besides Rust, each the name of its Debian package too, but for node's.
+const PROGRAMS: [&str; 6] = ["openssl", "curl", "git", "python3", "node", "npm"];
 
-/// The Debian packages that make WebAssembly out of C.
-const C_PACKAGES: [&str; 4] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32"];
+/// The Debian packages that make WebAssembly out of C and C++.
+const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "libc++-dev-wasm32"];
+
+/// Where the tools for guests in JavaScript and in Python are installed: beside the guests, out of git.
+const JS: &str = "guests/js";
+const PYTHON: &str = "guests/python";
 
 const HELP: &str = "\
 cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
@@ -127,15 +131,42 @@ fn number_before(summary: &str, word: &str) -> u64 {
 
 /// Installs the missing packages as root on Debian; else says the exact command.
 fn install_missing() -> anyhow::Result<()> {
-    let mut missing: Vec<&str> = PROGRAMS.into_iter().filter(|program| !is_there(program)).collect();
-    if !compiles_c() {
+    let absent = PROGRAMS.into_iter().filter(|program| !is_there(program));
+    let mut missing: Vec<&str> = absent.map(|program| if program == "node" { "nodejs" } else { program }).collect();
+    if !compiles("c", "#include <stdlib.h>\nvoid *probe(size_t size) { return malloc(size); }\n")
+        || !compiles("c++", "#include <map>\nint probe() { return std::map<int, int>{{1, 2}}[1]; }\n")
+    {
         missing.extend(C_PACKAGES);
     }
-    if missing.is_empty() {
-        return Ok(());
+    if !missing.is_empty() {
+        install_packages(&missing)?;
     }
+    install_componentizers()
+}
+
+/// The tools that put an interpreter around a guest, from npm and PyPI, in the versions that a new guest asks for.
+fn install_componentizers() -> anyhow::Result<()> {
+    if !top().join(JS).join("node_modules/.bin/componentize-qjs").exists() {
+        eprintln!("installing componentize-qjs");
+        run(Command::new("npm").args(["install", "--no-package-lock", "--silent"]).current_dir(top().join(JS)))?;
+    }
+    let venv = top().join(PYTHON).join(".venv");
+    if !venv.join("bin/componentize-py").exists() {
+        eprintln!("installing componentize-py");
+        let is_made = Command::new("python3").args(["-m", "venv"]).arg(&venv).stdout(Stdio::null()).status();
+        if !is_made.is_ok_and(|status| status.success()) {
+            install_packages(&["python3-venv"])?;
+            run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        }
+        let install = ["install", "--quiet", "--disable-pip-version-check", "--requirement", "new/requirements.txt"];
+        run(Command::new(venv.join("bin/pip")).args(install).current_dir(top().join(PYTHON)))?;
+    }
+    Ok(())
+}
+
+fn install_packages(missing: &[&str]) -> anyhow::Result<()> {
     let install = ["apt-get", "install", "--yes", "--no-install-recommends"];
-    let command = [&install, missing.as_slice()].concat();
+    let command = [&install, missing].concat();
     let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n");
     if !is_root || !is_there("apt-get") {
         bail!("missing: {}\nhint: sudo {}", missing.join(", "), command.join(" "));
@@ -149,14 +180,15 @@ fn is_there(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
-/// Whether clang makes a WebAssembly module of a file that needs its C library and its runtime.
-fn compiles_c() -> bool {
-    let args = ["--target=wasm32-wasi", "-mexec-model=reactor", "-x", "c", "-", "-o", "/dev/null"];
-    let mut clang = Command::new("clang");
+/// Whether clang makes a WebAssembly module of a file that needs its language's library and its runtime.
+fn compiles(language: &str, source: &str) -> bool {
+    let compiler = if language == "c" { "clang" } else { "clang++" };
+    let args =
+        ["--target=wasm32-wasi", "-mexec-model=reactor", "-fno-exceptions", "-x", language, "-", "-o", "/dev/null"];
+    let mut clang = Command::new(compiler);
     clang.args(args).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(mut child) = clang.spawn() else { return false };
-    let source = b"#include <stdlib.h>\nvoid *probe(size_t size) { return malloc(size); }\n";
-    let is_written = child.stdin.take().is_some_and(|mut input| input.write_all(source).is_ok());
+    let is_written = child.stdin.take().is_some_and(|mut input| input.write_all(source.as_bytes()).is_ok());
     is_written && child.wait().is_ok_and(|status| status.success())
 }
 

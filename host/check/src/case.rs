@@ -1,0 +1,228 @@
+//! What a case is, the list of all, and how they are run.
+
+use std::{
+    fmt::Debug,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use innkeeper_core::{Guest, Limits, Property};
+use serde::Serialize;
+
+use crate::{alone, random, served, weight};
+
+/// A guest, and the limits and properties it is opened with.
+#[derive(Clone)]
+pub struct Subject {
+    /// The guest.
+    pub guest: Arc<dyn Guest>,
+    /// Its limits. Those of time are widened, so that a busy machine fails no case.
+    pub limits: Limits,
+    /// The operator's settings for it.
+    pub properties: Vec<Property>,
+    /// Who is shown each call of an instance alone, as one line, if anyone.
+    pub trace: Option<fn(&str)>,
+}
+
+impl Subject {
+    /// A guest without properties, not traced.
+    pub fn new(guest: Arc<dyn Guest>, limits: Limits) -> Self {
+        Self { guest, limits, properties: Vec::new(), trace: None }
+    }
+}
+
+/// How much is checked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Which cases: those whose name begins with one of these. All, when empty.
+    pub only: Vec<String>,
+    /// How many random sequences of calls each case of random calls tries.
+    pub runs: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { only: Vec::new(), runs: 64 }
+    }
+}
+
+/// One behaviour and its check.
+pub struct Case {
+    /// Its number, from which side it looks, and what must hold.
+    pub name: &'static str,
+    pub(crate) check: Check,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Check {
+    /// One instance, driven call by call.
+    Alone(fn(&Subject) -> Result<(), Failure>),
+    /// Random calls, so many runs of them.
+    Random(fn(&Subject, u32) -> Result<(), Failure>),
+    /// A cache with so many readers.
+    Served(fn(&Subject, usize) -> Result<(), Failure>, usize),
+}
+
+const fn alone(name: &'static str, check: fn(&Subject) -> Result<(), Failure>) -> Case {
+    Case { name, check: Check::Alone(check) }
+}
+
+const fn random(name: &'static str, check: fn(&Subject, u32) -> Result<(), Failure>) -> Case {
+    Case { name, check: Check::Random(check) }
+}
+
+const fn one(name: &'static str, check: fn(&Subject, usize) -> Result<(), Failure>) -> Case {
+    Case { name, check: Check::Served(check, 1) }
+}
+
+const fn two(name: &'static str, check: fn(&Subject, usize) -> Result<(), Failure>) -> Case {
+    Case { name, check: Check::Served(check, 2) }
+}
+
+/// Every case, in the order in which they run.
+pub const CASES: &[Case] = &[
+    alone("01 alone: an empty cache has nothing", alone::empty),
+    alone("02 alone: lookup gives what update was given", alone::lookup),
+    alone("03 alone: update twice overwrites", alone::overwrite),
+    alone("04 alone: delete forgets one key, and an absent one is no error", alone::delete),
+    alone("05 alone: select gives the sessions of one partial key, in a stable order", alone::select),
+    alone("06 alone: foldl shows each session once, and passes the accumulator on", alone::fold),
+    alone("12 alone: two caches of one instance are independent", alone::independent),
+    alone("13 alone: init takes both roles, and any properties or says why not", alone::init),
+    alone("14 alone: terminate returns", alone::terminate),
+    alone("16 alone: at the maximum the guest follows", alone::maximum),
+    alone("17 alone: a session that has died does no harm", alone::died),
+    random("11 alone: random calls agree with a model", random::agrees),
+    random("16 alone: random calls at the maximum agree with a model", random::agrees_at_the_maximum),
+    random("A1 alone: two instances told the same answer the same", random::deterministic),
+    random("A2 alone: an instance rebuilt by update answers like the one it replaces", random::replays),
+    random("A3 alone: as time passes, answers are right or none", random::time_passes),
+    alone("B1 alone: the default maximum is within every limit", weight::default_maximum),
+    alone("B2 alone: as many sessions of one partial key are within every limit", weight::one_partial),
+    alone("B3 alone: a call costs about the same with a hundred times the sessions", weight::fuel_growth),
+    alone("B4 alone: memory does not grow without end", weight::memory_growth),
+    one("01 served: an empty cache has nothing", served::empty),
+    one("02 served: what lookup gives is byte for byte what update was given", served::byte_for_byte),
+    one("03 served: update twice overwrites", served::overwrite),
+    one("04 served: delete of an absent key changes nothing", served::delete_absent),
+    one("05 served: select gives the sessions of one partial key", served::select),
+    one("06 served: foldl runs on the calling thread", served::fold),
+    one("07 served: the fold's function may use the cache, and panic", served::fold_reenters),
+    one("08 served: foldl ends while another thread writes", served::fold_while_writing),
+    one("09 served: a read is old or new, never torn", served::never_torn),
+    one("10 served: an update that returned is seen by every thread", served::seen_by_all),
+    one("11 served: size is exact after 10 000 operations", served::size_is_exact),
+    one("12 served: the caches of both roles are independent", served::independent),
+    one("14 served: after terminate reads answer nothing", served::terminate),
+    one("15 served: an owner that goes away gives memory back", served::owner_gone),
+    one("16 served: the maximum is never passed, the oldest goes", served::oldest_goes),
+    one("16 served: the maximum is never passed, all go", served::all_go),
+    one("17 served: a session that died after select is a miss", served::died_after_select),
+    two("02 served by two: what lookup gives is byte for byte what update was given", served::byte_for_byte),
+    two("05 served by two: select gives the sessions of one partial key", served::select),
+    two("08 served by two: foldl ends while another thread writes", served::fold_while_writing),
+    two("09 served by two: a read is old or new, never torn", served::never_torn),
+    two("10 served by two: an update that returned is seen by every thread", served::seen_by_all),
+    two("11 served by two: size is exact after 10 000 operations", served::size_is_exact),
+    two("16 served by two: the maximum is never passed, the oldest goes", served::oldest_goes),
+];
+
+impl Case {
+    /// Runs it. What panics on the way fails it.
+    ///
+    /// # Errors
+    /// What was expected and what was seen.
+    pub fn run(&self, subject: &Subject, options: &Options) -> Result<(), Failure> {
+        let mut subject = subject.clone();
+        // Nothing may fail because the machine is busy, or because the clock stands still.
+        for grant in [&mut subject.limits.read, &mut subject.limits.write, &mut subject.limits.whole] {
+            grant.time = Duration::from_secs(20);
+        }
+        subject.limits.init.time = Duration::from_secs(60);
+        subject.limits.fuel_burst = 1 << 50;
+        let run = || match self.check {
+            Check::Alone(check) => check(&subject),
+            Check::Random(check) => check(&subject, options.runs),
+            Check::Served(check, readers) => check(&subject, readers),
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            Err(Failure::new("the case runs to its end", text))
+        })
+    }
+}
+
+/// What a case expected of a guest, and what it saw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What should have been.
+    pub expected: String,
+    /// What was.
+    pub seen: String,
+    /// The calls that led there, the last one last; as few as show it, where the calls were random.
+    pub calls: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(expected: impl Into<String>, seen: impl Into<String>) -> Self {
+        Self { expected: expected.into(), seen: seen.into(), calls: Vec::new() }
+    }
+}
+
+/// Fails when what was seen is not what was expected.
+pub(crate) fn same<T: PartialEq<U> + Debug, U: Debug>(what: &str, seen: T, expected: U) -> Result<(), Failure> {
+    if seen == expected {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{what}: {expected:?}"), format!("{seen:?}")))
+}
+
+/// Fails when something does not hold.
+pub(crate) fn holds(what: &str, does_hold: bool) -> Result<(), Failure> {
+    if does_hold { Ok(()) } else { Err(Failure::new(what, "it does not hold")) }
+}
+
+/// What came of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseReport {
+    /// The case's name.
+    pub name: &'static str,
+    /// Whether the guest behaves.
+    pub is_passed: bool,
+    /// How it does not.
+    pub failure: Option<Failure>,
+}
+
+/// What came of all.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The cases that were run, in order.
+    pub cases: Vec<CaseReport>,
+}
+
+impl Report {
+    /// Whether some case was run, and none failed.
+    pub fn is_passed(&self) -> bool {
+        !self.cases.is_empty() && self.failed() == 0
+    }
+
+    /// How many cases failed.
+    pub fn failed(&self) -> usize {
+        self.cases.iter().filter(|case| !case.is_passed).count()
+    }
+}
+
+/// Runs the cases over a guest, and tells of each as it ends. Seconds for a compiled guest, a minute for one that brings an
+/// interpreter. Starts threads, which have ended when it returns.
+pub fn check(subject: &Subject, options: &Options, on_case: &mut dyn FnMut(&CaseReport)) -> Report {
+    let is_asked = |case: &&Case| options.only.is_empty() || options.only.iter().any(|own| case.name.starts_with(own));
+    let mut report = Report { cases: Vec::new() };
+    for case in CASES.iter().filter(is_asked) {
+        let failure = case.run(subject, options).err();
+        report.cases.push(CaseReport { name: case.name, is_passed: failure.is_none(), failure });
+        report.cases.last().into_iter().for_each(&mut *on_case);
+    }
+    report
+}

@@ -1,0 +1,111 @@
+//! The cases of what a guest weighs: fuel and memory, within its limits and not growing.
+
+use innkeeper_core::{Callback, Limits};
+
+use crate::{
+    Failure, Subject,
+    play::{Name, Op, Play, name},
+};
+
+/// So many names, four under each partial key.
+fn spread(count: u32) -> impl Iterator<Item = Name> {
+    (0..count).map(|number| name(number / 4, number % 4))
+}
+
+/// A call that burns more than this part of its grant is a failure waiting for a busier day.
+const GRANT_PART: (u64, u64) = (3, 4);
+
+fn within_grants(play: &Play<'_>, limits: &Limits) -> Result<(), Failure> {
+    let grants = [Callback::Lookup, Callback::Update, Callback::Foldl].map(|callback| limits.grant(callback).fuel);
+    let kinds = ["a lookup, select or size", "an update or delete", "a foldl"];
+    for ((kind, used), grant) in kinds.into_iter().zip(play.fuel_max).zip(grants) {
+        if used > grant / GRANT_PART.1 * GRANT_PART.0 {
+            let expected = format!("{kind} burns at most three quarters of its grant of {grant}");
+            return Err(Failure::new(expected, format!("{used}")));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn default_maximum(subject: &Subject) -> Result<(), Failure> {
+    let max = subject.limits.sessions;
+    let mut play = Play::open(subject, max)?;
+    play.run(spread(max).map(Op::Update))?;
+    play.run(spread(max).step_by(97).map(Op::Lookup))?;
+    play.run([Op::Size, Op::Select(3), Op::Fold])?;
+    // Past the maximum, and what is known again.
+    play.run((0..500).map(|number| Op::Update(name(max + number, 0))))?;
+    play.run(spread(max).step_by(97).flat_map(|name| [Op::Update(name), Op::Delete(name)]))?;
+    within_grants(&play, &subject.limits)?;
+    play.solo.terminate().answer.map_err(|fault| Failure::new("terminate returns", fault.to_string()))
+}
+
+pub(crate) fn one_partial(subject: &Subject) -> Result<(), Failure> {
+    let max = subject.limits.sessions;
+    let mut play = Play::open(subject, max)?;
+    play.run((0..max).map(|id| Op::Update(name(1, id))))?;
+    play.run((0..max).step_by(97).map(|id| Op::Lookup(name(1, id))))?;
+    play.run([Op::Select(1), Op::Select(2), Op::Size])?;
+    play.run((0..max).step_by(97).map(|id| Op::Delete(name(1, id))))?;
+    within_grants(&play, &subject.limits)
+}
+
+/// A hundred times the sessions may make a call so many times as dear: a logarithm, and a hash map that has grown.
+const GROWTH_MAX: u64 = 6;
+/// Below this a call is cheap, whatever it was before.
+const FUEL_CHEAP: u64 = 2_000;
+
+pub(crate) fn fuel_growth(subject: &Subject) -> Result<(), Failure> {
+    let of = |sessions: u32| -> Result<u64, Failure> {
+        let mut play = Play::open(subject, subject.limits.sessions)?;
+        play.run(spread(sessions).map(Op::Update))?;
+        play.fuel_max = [0; 3];
+        let mut lookups = Vec::new();
+        for name in spread(sessions).step_by((sessions as usize / 50).max(1)) {
+            play.run([Op::Lookup(name)])?;
+            lookups.push(std::mem::take(&mut play.fuel_max[0]));
+        }
+        lookups.sort_unstable();
+        Ok(lookups[lookups.len() / 2])
+    };
+    let many = subject.limits.sessions.min(10_000);
+    let (few, all) = (of(many / 100)?, of(many)?);
+    if all <= FUEL_CHEAP.max(few.saturating_mul(GROWTH_MAX)) {
+        return Ok(());
+    }
+    let expected = format!(
+        "a lookup among {many} sessions burns at most {GROWTH_MAX} times as much as among {}: {few}",
+        many / 100
+    );
+    Err(Failure::new(expected, all.to_string()))
+}
+
+/// What a round of the same work may add to a memory that has been through it before.
+const GROWTH_BYTES: usize = 128 << 10;
+/// How often the work is done again, and how many rounds may pass until nothing grows any more.
+const ROUNDS: usize = 8;
+
+pub(crate) fn memory_growth(subject: &Subject) -> Result<(), Failure> {
+    const SESSIONS: u32 = 400;
+    let mut play = Play::open(subject, SESSIONS)?;
+    let mut sizes = Vec::new();
+    for round in 0..ROUNDS as u32 {
+        for step in 0..5 {
+            // New keys, known ones, lookups, deletes: as many sessions in the end as before.
+            let first = (round * 5 + step) * SESSIONS / 4;
+            let names = (0..SESSIONS).map(move |number| name(first + number / 4, number % 4));
+            play.run(names.clone().flat_map(|name| [Op::Update(name), Op::Lookup(name), Op::Lookup(name)]))?;
+            play.run(names.clone().step_by(7).flat_map(|name| [Op::Update(name), Op::Select(name.partial)]))?;
+            play.run(names.step_by(5).flat_map(|name| [Op::Delete(name), Op::Size]))?;
+        }
+        let Some(bytes) = play.solo.memory_bytes() else { return Ok(()) };
+        sizes.push(bytes);
+    }
+    // Allocators and garbage collectors take some rounds to settle; what leaks grows in each.
+    let (early, late) = (sizes[ROUNDS / 2 - 1], sizes[ROUNDS - 1]);
+    if late <= early + GROWTH_BYTES.max(early / 20) {
+        return Ok(());
+    }
+    let expected = "memory stays as it is while the same work goes on";
+    Err(Failure::new(expected, format!("bytes after each of {ROUNDS} rounds: {sizes:?}")))
+}

@@ -1,0 +1,105 @@
+//! `innkeeper check`: does a component behave as a session cache must?
+
+use std::{io::Write as _, process::ExitCode};
+
+use anyhow::bail;
+use innkeeper_check::{CASES, CaseReport, Failure, Options as CheckOptions, Report, Subject};
+
+use crate::guest_file::{GuestFile, LoadOptions};
+
+/// Checks a guest: the contract case by case, random calls against a model, determinism, replay, limits.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    load: LoadOptions,
+    /// Only the cases whose names begin so, such as `05` or `A2`; separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "CASE")]
+    only: Vec<String>,
+    /// How many random sequences of calls each case of random calls tries.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    runs: u32,
+    /// Print every call to an instance alone, with its answer and its fuel.
+    #[arg(long, conflicts_with = "json")]
+    trace: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed with `--json`.
+#[derive(serde::Serialize)]
+struct JsonReport<'a> {
+    component: String,
+    bytes: usize,
+    size_class: &'static str,
+    is_sealed: bool,
+    imports: Vec<String>,
+    is_passed: bool,
+    passed: usize,
+    failed: usize,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let unknown = options.only.iter().find(|only| !CASES.iter().any(|case| case.name.starts_with(only.as_str())));
+    if let Some(unknown) = unknown {
+        let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+        bail!("no case begins with `{unknown}`: there are\n  {}", names.join("\n  "));
+    }
+    let file = GuestFile::load(&options.load)?;
+    let component = innkeeper_build::check_component(file.bytes.clone())?;
+    let subject = Subject {
+        properties: options.load.properties(),
+        trace: options.trace.then_some(print_line as fn(&str)),
+        ..Subject::new(file.guest.clone(), file.limits.clone())
+    };
+    if !options.json {
+        let sealed = if component.is_sealed() { "sealed" } else { "closed WASI" };
+        let head = (options.load.component.display(), file.bytes.len(), sealed, file.class_name());
+        print_line(&format!("{}: {} bytes, {}, size class {}\n", head.0, head.1, head.2, head.3));
+    }
+    // A panic that a case provokes on purpose, or that ends it, is told by its failure.
+    std::panic::set_hook(Box::new(|_| {}));
+    let check_options = CheckOptions { only: options.only.clone(), runs: options.runs };
+    let is_text = !options.json;
+    let report = innkeeper_check::check(&subject, &check_options, &mut |case| {
+        if is_text {
+            print_line(&case_text(case));
+        }
+    });
+    let (failed, passed) = (report.failed(), report.cases.len() - report.failed());
+    let verdict = if report.is_passed() { "PASSED" } else { "FAILED" };
+    if options.json {
+        let json = JsonReport {
+            component: options.load.component.display().to_string(),
+            bytes: file.bytes.len(),
+            size_class: file.class_name(),
+            is_sealed: component.is_sealed(),
+            imports: component.imports,
+            is_passed: report.is_passed(),
+            passed,
+            failed,
+            report: &report,
+        };
+        print_line(&serde_json::to_string_pretty(&json)?);
+    } else {
+        print_line(&format!("\n{verdict}: {passed} cases passed, {failed} failed"));
+    }
+    Ok(if report.is_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// One line of output; a reader that has gone away, such as `head`, does not matter.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+fn case_text(case: &CaseReport) -> String {
+    let Some(Failure { expected, seen, calls }) = &case.failure else { return format!("ok      {}", case.name) };
+    let mut text = format!("FAILED  {}\n          expected  {expected}\n          seen      {seen}", case.name);
+    for (place, call) in calls.iter().enumerate() {
+        let label = if place == 0 { "calls" } else { "" };
+        text.push_str(&format!("\n          {label:<8}  {call}"));
+    }
+    text
+}

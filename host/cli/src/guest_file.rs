@@ -1,0 +1,136 @@
+//! A component file as a guest, for the commands that try one out.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use innkeeper_core::{Guest, Limits, Property, Role, SizeClass, Solo};
+use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+
+/// Which component, and how it is opened.
+#[derive(clap::Args)]
+pub(crate) struct LoadOptions {
+    /// The component file.
+    pub(crate) component: PathBuf,
+    /// The size class: `small` for compiled languages, `large` for those with an interpreter; otherwise the smaller one that
+    /// takes it.
+    #[arg(long)]
+    class: Option<Class>,
+    /// A setting for the guest, as the operator would write it; may be given several times.
+    #[arg(long = "property", value_name = "NAME=VALUE", value_parser = parse_property)]
+    properties: Vec<Property>,
+    /// Allow closed WASI: no files, no network, no environment.
+    #[arg(long)]
+    wasi: bool,
+    /// A folder that keeps compiled code from one run to the next. Who can write there runs code in this process.
+    #[arg(long, value_name = "FOLDER")]
+    compile_cache: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Class {
+    Small,
+    Large,
+}
+
+fn parse_property(text: &str) -> Result<Property, String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok(Property { name: name.to_owned(), value: value.to_owned() })
+}
+
+impl LoadOptions {
+    pub(crate) fn properties(&self) -> Vec<Property> {
+        self.properties.clone()
+    }
+}
+
+/// A guest that was loaded from a file, and opens.
+pub(crate) struct GuestFile {
+    pub(crate) guest: Arc<dyn Guest>,
+    pub(crate) limits: Limits,
+    pub(crate) class: SizeClass,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl GuestFile {
+    /// Loads a component under the limits of its size class, and opens it once to see that it starts.
+    pub(crate) fn load(options: &LoadOptions) -> anyhow::Result<Self> {
+        let path = options.component.as_path();
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let classes = match options.class {
+            Some(Class::Small) => &[SizeClass::Small][..],
+            Some(Class::Large) => &[SizeClass::Large],
+            None => &[SizeClass::Small, SizeClass::Large],
+        };
+        let wasi = if options.wasi { Wasi::Closed } else { Wasi::None };
+        let mut refusals = Vec::new();
+        for class in classes {
+            match try_class(&bytes, *class, wasi, options) {
+                Ok((guest, limits)) => return Ok(Self { guest, limits, class: *class, bytes }),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        bail!("{}: {}", path.display(), reasons(classes, &refusals))
+    }
+
+    pub(crate) fn class_name(&self) -> &'static str {
+        class_name(self.class)
+    }
+}
+
+pub(crate) fn class_name(class: SizeClass) -> &'static str {
+    match class {
+        SizeClass::Small => "small",
+        SizeClass::Large => "large",
+    }
+}
+
+/// Why no size class takes a component: once, where the reason is the same.
+fn reasons(classes: &[SizeClass], refusals: &[String]) -> String {
+    if refusals.windows(2).all(|two| two[0] == two[1]) {
+        return refusals.first().cloned().unwrap_or_default();
+    }
+    let named =
+        classes.iter().zip(refusals).map(|(class, refusal)| format!("size class {}: {refusal}", class_name(*class)));
+    named.collect::<Vec<_>>().join("\n")
+}
+
+fn try_class(
+    bytes: &[u8],
+    class: SizeClass,
+    wasi: Wasi,
+    options: &LoadOptions,
+) -> Result<(Arc<dyn Guest>, Limits), String> {
+    let mut limits = Limits::new(class);
+    // Nobody waits for this one but the author.
+    limits.compile = Duration::from_secs(600);
+    let config = EngineConfig {
+        instances: 64,
+        compile_cache: options.compile_cache.clone(),
+        backtraces: true,
+        parallel_compilation: true,
+        ..EngineConfig::new(class)
+    };
+    let load = || Checked::new(bytes, &limits)?.compile(&Engine::new(config)?)?.link(wasi);
+    let guest: Arc<dyn Guest> = Arc::new(load().map_err(|error| with_wasi_hint(&error))?);
+    let mut patient = limits.clone();
+    patient.init.time = Duration::from_secs(60);
+    let opened = Solo::open(&*guest, &patient, Role::Server, options.properties(), 0);
+    opened.map_err(|fault| format!("it does not open: {fault}"))?;
+    Ok((guest, limits))
+}
+
+/// Here the operator is who runs the command.
+fn with_wasi_hint(error: &innkeeper_wasm::LoadError) -> String {
+    match error {
+        innkeeper_wasm::LoadError::Import { name, .. } if name.starts_with("wasi:") => {
+            format!("{error}, here by `--wasi`")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A call into a component that does nothing, on an engine set up as a guest's is: the floor of every call.
+pub(crate) fn empty_call() -> anyhow::Result<impl FnMut()> {
+    let engine = Engine::new(EngineConfig { instances: 1, ..EngineConfig::new(SizeClass::Small) })?;
+    Ok(engine.empty_call()?)
+}

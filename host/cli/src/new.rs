@@ -1,0 +1,228 @@
+//! `innkeeper new`: a folder with a guest to begin with, its tests, and what it takes to build it.
+//!
+//! The folder is made of the repository's own guests: what is tested here is what an author begins with.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use include_dir::{Dir, DirEntry, include_dir};
+
+/// Makes a folder with a new guest, its tests and a README.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The folder to make. Its last part is the guest's name: small letters, digits and `-`.
+    name: PathBuf,
+    /// The language.
+    #[arg(long)]
+    lang: Lang,
+    /// What the guest does to begin with.
+    #[arg(long, default_value = "lru")]
+    template: Template,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Lang {
+    Rust,
+    C,
+    Cpp,
+    Js,
+    Python,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Template {
+    /// Forgets the least recently used session once the vault is full.
+    Lru,
+    /// Forgets a session some time before the host would.
+    Ttl,
+    /// Keeps so many sessions of one partial key.
+    Quota,
+}
+
+impl Template {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lru => "lru",
+            Self::Ttl => "ttl",
+            Self::Quota => "quota",
+        }
+    }
+}
+
+/// Where a part of a new folder comes from.
+struct Source {
+    /// The build files and the README.
+    new: Dir<'static>,
+    /// The guests: lru, ttl, quota.
+    templates: [Dir<'static>; 3],
+    /// Where in the folder the template goes.
+    template_at: &'static str,
+    /// What the guest is written against, and where it goes.
+    kit: Dir<'static>,
+    kit_at: &'static str,
+    /// Where the WIT package goes.
+    wit_at: &'static str,
+    /// The first commands to try.
+    commands: &'static [&'static str],
+}
+
+static WIT: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/../../wit");
+
+static RUST: Source = Source {
+    new: include_dir!("$CARGO_MANIFEST_DIR/../../guests/rust/new"),
+    templates: [
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/rust/lru/src"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/rust/ttl/src"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/rust/quota/src"),
+    ],
+    template_at: "src",
+    kit: include_dir!("$CARGO_MANIFEST_DIR/../../guests/sdk/src"),
+    kit_at: "innkeeper-guest/src",
+    wit_at: "innkeeper-guest/wit",
+    commands: &[
+        "cargo test",
+        "cargo build --release --target wasm32-unknown-unknown",
+        "innkeeper check target/wasm32-unknown-unknown/release/{{crate}}.wasm",
+    ],
+};
+
+static C: Source = Source {
+    new: include_dir!("$CARGO_MANIFEST_DIR/../../guests/c/new"),
+    templates: [
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/c/lru"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/c/ttl"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/c/quota"),
+    ],
+    template_at: "",
+    kit: include_dir!("$CARGO_MANIFEST_DIR/../../guests/c/kit"),
+    kit_at: "kit",
+    wit_at: "wit",
+    commands: &["make test", "make", "make check"],
+};
+
+static CPP: Source = Source {
+    new: include_dir!("$CARGO_MANIFEST_DIR/../../guests/cpp/new"),
+    templates: [
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/cpp/lru"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/cpp/ttl"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/cpp/quota"),
+    ],
+    template_at: "",
+    kit: include_dir!("$CARGO_MANIFEST_DIR/../../guests/cpp/kit"),
+    kit_at: "kit",
+    wit_at: "wit",
+    commands: &["make test", "make", "make check"],
+};
+
+static JS: Source = Source {
+    new: include_dir!("$CARGO_MANIFEST_DIR/../../guests/js/new"),
+    templates: [
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/js/lru"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/js/ttl"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/js/quota"),
+    ],
+    template_at: "",
+    kit: include_dir!("$CARGO_MANIFEST_DIR/../../guests/js/kit"),
+    kit_at: "kit",
+    wit_at: "wit",
+    commands: &["npm install", "npm test", "npm run build", "npm run check"],
+};
+
+static PYTHON: Source = Source {
+    new: include_dir!("$CARGO_MANIFEST_DIR/../../guests/python/new"),
+    templates: [
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/python/lru"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/python/ttl"),
+        include_dir!("$CARGO_MANIFEST_DIR/../../guests/python/quota"),
+    ],
+    template_at: "",
+    kit: include_dir!("$CARGO_MANIFEST_DIR/../../guests/python/kit"),
+    kit_at: "kit",
+    wit_at: "wit",
+    commands: &[
+        "python3 -m unittest",
+        "python3 -m venv .venv",
+        ".venv/bin/pip install -r requirements.txt",
+        "innkeeper build . --output guest.wasm",
+        "innkeeper check guest.wasm",
+    ],
+};
+
+/// What tools leave in a source folder: no part of a guest.
+const LEFT_BEHIND: [&str; 3] = ["__pycache__", "node_modules", ".venv"];
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let folder = &options.name;
+    let name = name(folder)?;
+    let source = match options.lang {
+        Lang::Rust => &RUST,
+        Lang::C => &C,
+        Lang::Cpp => &CPP,
+        Lang::Js => &JS,
+        Lang::Python => &PYTHON,
+    };
+    let text = |text: &str| {
+        let text = text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_"));
+        text.replace("{{template}}", options.template.name()).replace("../kit", "./kit")
+    };
+    fs::create_dir(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    write(&source.new, folder, &text)?;
+    write(&source.templates[options.template as usize], &folder.join(source.template_at), &text)?;
+    write(&source.kit, &folder.join(source.kit_at), &text)?;
+    write(&WIT, &folder.join(source.wit_at), &text)?;
+    if matches!(options.lang, Lang::C | Lang::Cpp) {
+        for (name, contents) in innkeeper_build::c_bindings()? {
+            write_file(&folder.join("bindings").join(name), &contents)?;
+        }
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: a guest, with tests; its README.md says more. First try\n", folder.display())?;
+    writeln!(out, "  cd {}", folder.display())?;
+    for command in source.commands {
+        writeln!(out, "  {}", text(command))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A name that is good as a package's in each language.
+fn name(folder: &Path) -> anyhow::Result<&str> {
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !is_plain
+        || name.len() > 64
+        || !name.starts_with(|first: char| first.is_ascii_lowercase())
+        || name.ends_with('-')
+    {
+        bail!("`{name}` is no name for a guest: take small letters, digits and `-`, a letter first, 64 at most");
+    }
+    Ok(name)
+}
+
+/// Writes a folder of the repository, and what is in it.
+fn write(source: &Dir<'_>, target: &Path, text: &impl Fn(&str) -> String) -> anyhow::Result<()> {
+    for entry in source.entries() {
+        let Some(name) = entry.path().file_name() else { continue };
+        if LEFT_BEHIND.iter().any(|left| *left == name) {
+            continue;
+        }
+        match entry {
+            DirEntry::Dir(folder) => write(folder, &target.join(name), text)?,
+            DirEntry::File(file) => match file.contents_utf8() {
+                Some(contents) => write_file(&target.join(name), text(contents).as_bytes())?,
+                None => write_file(&target.join(name), file.contents())?,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
+}
