@@ -223,7 +223,7 @@ impl House {
         }
     }
 
-    /// Adds the tenant, drives it, and removes it.
+    /// Adds the tenant, drives it, and removes it. Halfway more than an hour passes.
     async fn attack(
         &self,
         component: &'static [u8],
@@ -247,13 +247,23 @@ impl House {
         if let Err(error) = blocking(move || proxy.add(tenant)).await? {
             return Ok(Outcome::NotOpened(error));
         }
-        let mut clients = JoinSet::new();
-        for version in client::VERSIONS {
+        let client = |version| {
             let client = client::Client::new(version, stand.roots()?, &stand.server_name, self.proxy.local_address())?;
-            let visits = Arc::clone(visits);
-            clients.spawn(async move { client.visit(connections.div_ceil(4), &visits).await });
+            anyhow::Ok(Arc::new(client))
+        };
+        let all = client::VERSIONS.into_iter().map(client).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut inspections = Vec::new();
+        for is_later in [false, true] {
+            if is_later {
+                self.clock.advance(61 * 60 * 1_000);
+            }
+            let mut clients = JoinSet::new();
+            for client in &all {
+                let (client, visits) = (Arc::clone(client), Arc::clone(visits));
+                clients.spawn(async move { client.visit(connections.div_ceil(8), &visits).await });
+            }
+            self.inspect(&stand.server_name, &mut clients, &mut inspections).await?;
         }
-        let inspections = self.inspect(&stand.server_name, &mut clients, visits, connections).await?;
         let proxy = Arc::clone(&self.proxy);
         blocking(move || {
             let stats = proxy.stats().into_iter().find(|(name, _)| name == ATTACKER).map(|(_, stats)| stats);
@@ -264,29 +274,22 @@ impl House {
         .await?
     }
 
-    /// Asks the attacker's guest what an operator would, until its clients have ended. Halfway more than an hour passes.
+    /// Asks the attacker's guest what an operator would, until its clients have ended.
     async fn inspect(
         &self,
         server_name: &str,
         clients: &mut JoinSet<()>,
-        visits: &Visits,
-        connections: u32,
-    ) -> anyhow::Result<Vec<Inspection>> {
+        inspections: &mut Vec<Inspection>,
+    ) -> anyhow::Result<()> {
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        let mut inspections = Vec::new();
-        let mut has_hour_passed = false;
         loop {
             tokio::select! {
                 _ = ticks.tick() => {
                     let (proxy, server_name) = (Arc::clone(&self.proxy), server_name.to_owned());
                     inspections.push(blocking(move || proxy.inspect(ATTACKER, &server_name)).await??);
-                    if !has_hour_passed && visits.made() >= u64::from(connections / 4) {
-                        has_hour_passed = true;
-                        self.clock.advance(61 * 60 * 1_000);
-                    }
                 }
                 ended = clients.join_next() => if ended.is_none() {
-                    return Ok(inspections);
+                    return Ok(());
                 },
             }
         }
