@@ -139,7 +139,7 @@ pub struct Replay {
 /// An instance's memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// After `init`.
+    /// Of a cache that was opened for one session.
     pub empty_bytes: usize,
     /// With all the sessions.
     pub full_bytes: usize,

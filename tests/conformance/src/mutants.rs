@@ -41,7 +41,7 @@ pub const MUTANTS: &[Mutant] = &[
 
     fn delete(&mut self, _: Key) {}
 ",
-        case: "",
+        case: "04 alone: delete forgets one key, and an absent one is no error",
     },
     Mutant {
         name: "delete-absent-traps",
@@ -69,7 +69,7 @@ pub const MUTANTS: &[Mutant] = &[
         self.recency.remove(place);
     }
 "#,
-        case: "",
+        case: "04 alone: delete forgets one key, and an absent one is no error",
     },
     Mutant {
         name: "delete-forgets-partial",
@@ -82,7 +82,7 @@ pub const MUTANTS: &[Mutant] = &[
         let all: Vec<Key> = known.flat_map(|partial| self.places.of_partial(partial).map(|(own, _)| own)).collect();
         for place in all.into_iter().filter_map(|own| self.places.remove(own)) {
 ",
-        case: "",
+        case: "04 alone: delete forgets one key, and an absent one is no error",
     },
     Mutant {
         name: "delete-hides-only",
@@ -91,7 +91,7 @@ pub const MUTANTS: &[Mutant] = &[
 ",
         to: r"            let _ = place;
 ",
-        case: "",
+        case: "04 alone: delete forgets one key, and an absent one is no error",
     },
     Mutant {
         name: "update-keeps-old",
@@ -104,7 +104,7 @@ pub const MUTANTS: &[Mutant] = &[
             return;
         }
         if",
-        case: "",
+        case: "03 alone: update twice overwrites",
     },
     Mutant {
         name: "update-keeps-both",
@@ -114,7 +114,7 @@ pub const MUTANTS: &[Mutant] = &[
         if",
         to: r"    fn update(&mut self, key: Key, session: Session) {
         if",
-        case: "",
+        case: "03 alone: update twice overwrites",
     },
     Mutant {
         name: "update-every-hundredth",
@@ -126,14 +126,14 @@ pub const MUTANTS: &[Mutant] = &[
             return;
         }
         self.places.insert(key, self.recency.push_back((key, session)));",
-        case: "",
+        case: "16 alone: at the maximum the guest follows",
     },
     Mutant {
         name: "update-cuts-numbers",
         what: "a session's number is cut to 32 bits",
         from: "self.places.insert(key, self.recency.push_back((key, session)));",
         to: "self.places.insert(key, self.recency.push_back((key, Session(session.0 & 0xffff_ffff))));",
-        case: "",
+        case: "03 alone: update twice overwrites",
     },
     Mutant {
         name: "evict-is-left-out",
@@ -142,7 +142,7 @@ pub const MUTANTS: &[Mutant] = &[
 ",
         to: r"            let _ = (host::evict, session);
 ",
-        case: "",
+        case: "16 alone: at the maximum the guest follows",
     },
     Mutant {
         name: "evict-takes-two",
@@ -153,21 +153,21 @@ pub const MUTANTS: &[Mutant] = &[
             let next = self.recency.front().map(|next| self.recency.get(next).1);
             next.into_iter().for_each(host::evict);
 ",
-        case: "",
+        case: "16 alone: at the maximum the guest follows",
     },
     Mutant {
         name: "evict-takes-the-new",
         what: "at the maximum the session being registered is evicted",
         from: "let (key, session) = *self.recency.get(oldest);",
         to: "let (key, _) = *self.recency.get(oldest);",
-        case: "",
+        case: "16 alone: at the maximum the guest follows",
     },
     Mutant {
         name: "evict-comes-early",
         what: "one session is evicted before the maximum is reached",
         from: "self.recency.len() >= self.sessions_max",
         to: "self.recency.len() + 1 >= self.sessions_max",
-        case: "",
+        case: "16 alone: at the maximum the guest follows",
     },
     Mutant {
         name: "lookup-other-id",
@@ -175,14 +175,14 @@ pub const MUTANTS: &[Mutant] = &[
         from: "let place = *self.places.get(key)?;",
         to: r"self.places.get(key)?;
         let place = self.places.of_partial(key.partial).next().map(|(_, place)| *place)?;",
-        case: "",
+        case: "02 alone: lookup gives what update was given",
     },
     Mutant {
         name: "lookup-invents",
         what: "`lookup` of an unknown key gives the oldest session",
         from: "let place = *self.places.get(key)?;",
         to: "let place = self.places.get(key).copied().or_else(|| self.recency.front())?;",
-        case: "",
+        case: "02 alone: lookup gives what update was given",
     },
     Mutant {
         name: "lookup-forgets",
@@ -190,7 +190,7 @@ pub const MUTANTS: &[Mutant] = &[
         from: "Some(self.recency.get(place).1)",
         to: r"self.places.remove(key);
         Some(self.recency.remove(place).1)",
-        case: "",
+        case: "02 alone: lookup gives what update was given",
     },
     Mutant {
         name: "lookup-misses-hundredth",
@@ -202,7 +202,7 @@ pub const MUTANTS: &[Mutant] = &[
             return None;
         }
         self.recency.move_to_back(place);",
-        case: "",
+        case: "02 alone: lookup gives what update was given",
     },
     Mutant {
         name: "lookup-evicts",
@@ -210,7 +210,7 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.recency.move_to_back(place);",
         to: r"self.recency.move_to_back(place);
         host::evict(self.recency.get(place).1);",
-        case: "",
+        case: "02 alone: lookup gives what update was given",
     },
     Mutant {
         name: "lookup-is-linear",
@@ -218,7 +218,7 @@ pub const MUTANTS: &[Mutant] = &[
         from: "let place = *self.places.get(key)?;",
         to: r"self.recency.iter().find(|(own, _)| *own == key)?;
         let place = *self.places.get(key)?;",
-        case: "",
+        case: "B3 alone: a call costs about the same with a hundred times the sessions",
     },
     Mutant {
         name: "lookup-leaks",
@@ -226,7 +226,7 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.recency.move_to_back(place);",
         to: r"self.recency.move_to_back(place);
         std::hint::black_box(vec![key; 16].leak());",
-        case: "",
+        case: "B4 alone: memory does not grow without end",
     },
     Mutant {
         name: "select-gives-all",
@@ -234,14 +234,14 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.places.of_partial(partial).take(SELECTED_MAX);",
         to: r"self.places.iter().take(SELECTED_MAX);
         let _ = partial;",
-        case: "",
+        case: "05 alone: select gives the sessions of one partial key, in a stable order",
     },
     Mutant {
         name: "select-misses-one",
         what: "`select-session` misses the first session",
         from: "self.places.of_partial(partial).take(SELECTED_MAX);",
         to: "self.places.of_partial(partial).skip(1).take(SELECTED_MAX);",
-        case: "",
+        case: "05 alone: select gives the sessions of one partial key, in a stable order",
     },
     Mutant {
         name: "select-adds-a-neighbour",
@@ -249,14 +249,14 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.places.of_partial(partial).take(SELECTED_MAX);",
         to: r"self.places.iter().skip_while(|(key, _)| key.partial < partial);
         let of_partial = of_partial.take((self.places.of_partial(partial).count() + 1).min(SELECTED_MAX));",
-        case: "",
+        case: "05 alone: select gives the sessions of one partial key, in a stable order",
     },
     Mutant {
         name: "select-repeats",
         what: "`select-session` gives each session twice",
         from: "self.places.of_partial(partial).take(SELECTED_MAX);",
         to: "self.places.of_partial(partial).flat_map(|own| [own, own]).take(SELECTED_MAX);",
-        case: "",
+        case: "05 alone: select gives the sessions of one partial key, in a stable order",
     },
     Mutant {
         name: "select-is-unstable",
@@ -268,21 +268,21 @@ pub const MUTANTS: &[Mutant] = &[
         let turn = calls.checked_rem(all.len()).unwrap_or_default();
         all.rotate_left(turn);
         all",
-        case: "",
+        case: "05 alone: select gives the sessions of one partial key, in a stable order",
     },
     Mutant {
         name: "select-has-no-end",
         what: "`select-session` gives thousands of sessions",
         from: "self.places.of_partial(partial).take(SELECTED_MAX);",
         to: "self.places.of_partial(partial).take(SELECTED_MAX.pow(2));",
-        case: "",
+        case: "B2 alone: as many sessions of one partial key are within every limit",
     },
     Mutant {
         name: "size-is-one-more",
         what: "`size` counts one too many",
         from: "self.recency.len() as u64",
         to: "self.recency.len() as u64 + 1",
-        case: "",
+        case: "11 alone: random calls agree with a model",
     },
     Mutant {
         name: "size-counts-partials",
@@ -290,21 +290,21 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.recency.len() as u64",
         to: r"let partials: std::collections::BTreeSet<PartialKey> = self.places.iter().map(|(key, _)| key.partial).collect();
         partials.len() as u64",
-        case: "",
+        case: "11 alone: random calls agree with a model",
     },
     Mutant {
         name: "fold-skips-one",
         what: "`foldl` leaves out the oldest session",
         from: "self.recency.iter().for_each(|(key, session)| fold.apply(*key, *session));",
         to: "self.recency.iter().skip(1).for_each(|(key, session)| fold.apply(*key, *session));",
-        case: "",
+        case: "06 alone: foldl shows each session once, and passes the accumulator on",
     },
     Mutant {
         name: "fold-shows-twice",
         what: "`foldl` shows each session twice",
         from: "self.recency.iter().for_each(|(key, session)| fold.apply(*key, *session));",
         to: "self.recency.iter().chain(self.recency.iter()).for_each(|(key, session)| fold.apply(*key, *session));",
-        case: "",
+        case: "06 alone: foldl shows each session once, and passes the accumulator on",
     },
     Mutant {
         name: "fold-shows-wrong-keys",
@@ -312,7 +312,7 @@ pub const MUTANTS: &[Mutant] = &[
         from: "self.recency.iter().for_each(|(key, session)| fold.apply(*key, *session));",
         to: r"let wrong = |key: &Key| Key { id: innkeeper_guest::SessionId(key.id.0 ^ 1), ..*key };
         self.recency.iter().for_each(|(key, session)| fold.apply(wrong(key), *session));",
-        case: "",
+        case: "06 alone: foldl shows each session once, and passes the accumulator on",
     },
     Mutant {
         name: "init-refuses-clients",
@@ -324,7 +324,7 @@ pub const MUTANTS: &[Mutant] = &[
             return Err("servers only".to_owned());
         }
 "#,
-        case: "",
+        case: "13 alone: init takes both roles, and any properties or says why not",
     },
     Mutant {
         name: "init-traps-on-properties",
@@ -334,7 +334,7 @@ pub const MUTANTS: &[Mutant] = &[
         to: r#"    fn init(args: InitArgs) -> Result<Self, String> {
         assert!(args.properties.is_empty(), "no property is known");
 "#,
-        case: "",
+        case: "13 alone: init takes both roles, and any properties or says why not",
     },
     Mutant {
         name: "init-opens-one-cache",
@@ -348,7 +348,7 @@ pub const MUTANTS: &[Mutant] = &[
             return Err("one cache only".to_owned());
         }
 "#,
-        case: "",
+        case: "12 alone: two caches of one instance are independent",
     },
     Mutant {
         name: "terminate-traps",
@@ -361,7 +361,7 @@ pub const MUTANTS: &[Mutant] = &[
 
     fn size(&self) -> u64 {
 "#,
-        case: "",
+        case: "14 alone: terminate returns",
     },
 ];
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a task talks to who runs it")]
 
+mod kit;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
@@ -24,6 +26,7 @@ const HELP: &str = "\
 cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
 cargo xtask check         formatting, lints and documentation, as CI has them
 cargo xtask bench         measures a lookup against its floors
+cargo xtask kit           from `new` to `check` in every language; wants cargo-component and Zig
 cargo xtask explore       runs owner and readers under many schedules; takes some minutes
 cargo xtask fuzz [SECONDS]
                           runs each fuzz target so long, 60 seconds by default; needs nightly Rust and cargo-fuzz";
@@ -47,6 +50,10 @@ fn main() -> anyhow::Result<ExitCode> {
         ["check"] => check(),
         ["bench"] => {
             cargo(&["bench", "--package", "innkeeper-bench"])?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["kit"] => {
+            kit::kit()?;
             Ok(ExitCode::SUCCESS)
         }
         ["explore"] => explore(),

@@ -43,7 +43,7 @@ impl<'a> Bench<'a> {
         };
         let open = || self.open().map(|(_, sample)| sample);
         population.prices.push(Price::of(Item::Init, self.limits, &self.bounds, open));
-        let empty_bytes = populated.memory_bytes();
+        let empty_bytes = self.empty_bytes();
         let filled = self.fill(&mut populated);
         population.held = u32::try_from(populated.held()).unwrap_or(u32::MAX);
         match filled {
@@ -65,6 +65,13 @@ impl<'a> Bench<'a> {
         population.churn = self.whole(&mut instance).ok().map(|populated| self.churn(populated));
         population.prices.extend(self.price(Item::Terminate, &mut instance));
         population
+    }
+
+    /// What a cache for one session takes: a guest may make room for all its sessions as it opens.
+    fn empty_bytes(&self) -> Option<usize> {
+        let limits = Limits { sessions: 1, ..self.limits.clone() };
+        let (opened, _) = Populated::open(self.guest, &limits, self.options, self.stopwatch).ok()?;
+        opened.memory_bytes()
     }
 
     fn open(&self) -> Result<(Populated<'a>, Sample), Fault> {
