@@ -136,6 +136,9 @@ impl Model {
 /// Sessions that select has to give at least, where there are as many.
 const SELECTED_LEAST: usize = 256;
 
+/// Calls that are remembered.
+const LINES_MAX: usize = 10_000;
+
 /// Calls that a failure shows.
 const CALLS_SHOWN: usize = 40;
 
@@ -152,8 +155,9 @@ pub(crate) struct Play<'a> {
     sessions: u64,
     /// Whether time has passed: a guest may then have forgotten what has not been evicted yet.
     has_passed: bool,
-    /// Each call with its answer.
+    /// The last calls with their answers, and how many came before them.
     lines: Vec<String>,
+    lines_before: usize,
     /// The most fuel that one call has burned: lookups, selects, sizes; updates, deletes; folds.
     pub(crate) fuel_max: [u64; 3],
     /// What updates have evicted in all.
@@ -183,6 +187,7 @@ impl<'a> Play<'a> {
             sessions: 0,
             has_passed: false,
             lines: Vec::new(),
+            lines_before: 0,
             fuel_max: [0; 3],
             evicted: 0,
         };
@@ -194,7 +199,7 @@ impl<'a> Play<'a> {
         self.model.live.len()
     }
 
-    /// Every call so far, with its answer.
+    /// The calls so far with their answers: all of them, where there are few.
     pub(crate) fn lines(&self) -> &[String] {
         &self.lines
     }
@@ -204,13 +209,18 @@ impl<'a> Play<'a> {
             trace(&format!("{call} -> {answer}    {fuel} fuel"));
             self.solo.take_log().iter().for_each(|(level, line)| trace(&format!("    log {}: {line}", level.name())));
         }
+        if self.lines.len() >= LINES_MAX {
+            self.lines_before += LINES_MAX / 2;
+            self.lines.drain(..LINES_MAX / 2);
+        }
         self.lines.push(format!("{call} -> {answer}"));
     }
 
     /// Adds the calls that led to a failure.
     pub(crate) fn with_calls(&self, failure: Failure) -> Failure {
         let rest = self.lines.len().saturating_sub(CALLS_SHOWN);
-        let before = (rest > 0).then(|| format!("... {rest} calls before ..."));
+        let before = rest + self.lines_before;
+        let before = (before > 0).then(|| format!("... {before} calls before ..."));
         let calls = before.into_iter().chain(self.lines[rest..].iter().cloned()).collect();
         Failure { calls, ..failure }
     }

@@ -64,7 +64,7 @@ impl GuestFile {
         let wasi = if options.wasi { Wasi::Closed } else { Wasi::None };
         let mut refusals = Vec::new();
         for class in classes {
-            match try_class(&bytes, *class, wasi, options) {
+            match load_as(*class, &bytes, wasi, options.properties(), options.compile_cache.clone()) {
                 Ok((guest, limits)) => return Ok(Self { guest, limits, class: *class, bytes }),
                 Err(refusal) => refusals.push(refusal),
             }
@@ -94,18 +94,20 @@ fn reasons(classes: &[SizeClass], refusals: &[String]) -> String {
     named.collect::<Vec<_>>().join("\n")
 }
 
-fn try_class(
-    bytes: &[u8],
+/// Loads a component under the limits of a size class and opens a cache in it, or tells why it cannot.
+pub(crate) fn load_as(
     class: SizeClass,
+    bytes: &[u8],
     wasi: Wasi,
-    options: &LoadOptions,
+    properties: Vec<Property>,
+    compile_cache: Option<PathBuf>,
 ) -> Result<(Arc<dyn Guest>, Limits), String> {
     let mut limits = Limits::new(class);
     // Nobody waits for this one but the author.
     limits.compile = Duration::from_secs(600);
     let config = EngineConfig {
         instances: 64,
-        compile_cache: options.compile_cache.clone(),
+        compile_cache,
         backtraces: true,
         parallel_compilation: true,
         ..EngineConfig::new(class)
@@ -114,7 +116,7 @@ fn try_class(
     let guest: Arc<dyn Guest> = Arc::new(load().map_err(|error| with_wasi_hint(&error))?);
     let mut patient = limits.clone();
     patient.init.time = Duration::from_secs(60);
-    let opened = Solo::open(&*guest, &patient, Role::Server, options.properties(), 0);
+    let opened = Solo::open(&*guest, &patient, Role::Server, properties, 0);
     opened.map_err(|fault| format!("it does not open: {fault}"))?;
     Ok((guest, limits))
 }

@@ -4,13 +4,14 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use innkeeper_build::{CoreModule, Inspection, Interface, Memory, Origin, Producer};
-use innkeeper_core::{Limits, Role, SizeClass, Solo};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_core::SizeClass;
+use innkeeper_wasm::Wasi;
+
+use crate::guest_file::{class_name, load_as};
 
 /// Tells what a component is made of, without serving it.
 #[derive(clap::Args)]
@@ -63,27 +64,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Compilers are slow where nothing has been optimised, and nobody waits here but the author.
-const COMPILE: Duration = Duration::from_secs(120);
-
 /// Tries the size classes from the smallest: loads the component, makes an instance, and opens a cache in it.
 fn size_class(bytes: &[u8], wasi: Wasi) -> Fit {
     let mut refusals = Vec::new();
-    for (class, name) in [(SizeClass::Small, "small"), (SizeClass::Large, "large")] {
-        match open(bytes, wasi, class) {
-            Ok(()) => return Fit { size_class: Some(name), refusals },
-            Err(error) => refusals.push(Refusal { size_class: name, reason: format!("{error:#}") }),
+    for class in [SizeClass::Small, SizeClass::Large] {
+        match load_as(class, bytes, wasi, Vec::new(), None) {
+            Ok(_) => return Fit { size_class: Some(class_name(class)), refusals },
+            Err(reason) => refusals.push(Refusal { size_class: class_name(class), reason }),
         }
     }
     Fit { size_class: None, refusals }
-}
-
-fn open(bytes: &[u8], wasi: Wasi, class: SizeClass) -> anyhow::Result<()> {
-    let limits = Limits { compile: COMPILE, ..Limits::new(class) };
-    let engine = Engine::new(EngineConfig { instances: 1, limits: limits.clone(), ..EngineConfig::new(class) })?;
-    let guest = Checked::new(bytes, &limits)?.compile(&engine)?.link(wasi)?;
-    Solo::open(&guest, &limits, Role::Server, Vec::new(), 0)?;
-    Ok(())
 }
 
 /// How many core modules are listed; an interpreter can bring dozens.

@@ -50,9 +50,17 @@ fn main() -> ExitCode {
         Command::Inspect(options) => inspect::run(&options),
     };
     done.unwrap_or_else(|error| {
-        complain(&error);
+        if !is_reader_gone(&error) {
+            complain(&error);
+        }
         ExitCode::FAILURE
     })
+}
+
+/// Whether nobody reads what is printed any more, such as `head` that has seen enough.
+fn is_reader_gone(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<std::io::Error>();
+    cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where an error ends")]
