@@ -95,6 +95,16 @@ fn new_guests_in_javascript_and_python_pass_their_own_tests() {
     }
 }
 
+/// The tests of the kits, and each guest beside a naive model: no part of a new guest.
+#[test]
+fn the_kits_of_javascript_and_python_pass_their_own_tests() {
+    let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests");
+    let said = run(&guests.join("js"), "npm", &["test"]);
+    assert!(said.contains("# fail 0") && !said.contains("# pass 0"), "{said}");
+    let said = run(&guests.join("python"), "python3", &["-B", "-m", "unittest"]);
+    assert!(said.contains("\nOK") && !said.contains("Ran 0 tests"), "{said}");
+}
+
 #[test]
 fn a_new_guest_in_rust_tests_builds_and_passes() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

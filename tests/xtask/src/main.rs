@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests need besides Rust, each the name of its Debian package too, but for node's.
-const PROGRAMS: [&str; 6] = ["openssl", "curl", "git", "python3", "node", "npm"];
+const PROGRAMS: [&str; 7] = ["openssl", "curl", "git", "make", "python3", "node", "npm"];
 
 /// The Debian packages that make WebAssembly out of C and C++.
 const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "libc++-dev-wasm32"];
