@@ -60,14 +60,15 @@ export function guest(Cache) {
       try {
         caches.push(new Cache({ role, maxSessions, lifetimeMs: Number(lifetimeMs), property }));
       } catch (error) {
+        there.log("error", `${error}\n${error.stack}`);
         throw error.message ?? error; // A thrown string is the error of the result.
       }
       return u64(caches.length - 1);
     },
-    terminate(cache) {
+    terminate: logged((cache) => {
       caches[cache].terminate?.();
       caches[cache] = undefined;
-    },
+    }),
     update: logged((cache, key, session) => caches[cache].update(own(key), Number(session))),
     delete: logged((cache, key) => caches[cache].delete(own(key))),
     selectSession: logged((cache, partial) => caches[cache].selectSession(Number(partial)).map(u64)),

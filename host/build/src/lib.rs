@@ -132,5 +132,8 @@ const COMPONENT_MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
 
 /// A linker may have made a component already.
 fn component_from_any(bytes: Vec<u8>) -> Result<Component, BuildError> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(BuildError::Encode("it is no WebAssembly file, which begins with `\\0asm`".into()));
+    }
     if bytes.starts_with(COMPONENT_MAGIC) { check_component(bytes) } else { component_from_module(&bytes) }
 }

@@ -144,7 +144,7 @@ impl Case {
         let run = || match self.check {
             Check::Alone(check) => check(&subject),
             Check::Random(check) => check(&subject, options.runs),
-            Check::Served(check, readers) => check(&subject, readers),
+            Check::Served(check, readers) => served::run(|| check(&subject, readers)),
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -181,7 +181,7 @@ pub(crate) fn same<T: PartialEq<U> + Debug, U: Debug>(what: &str, seen: T, expec
 
 /// Fails when something does not hold.
 pub(crate) fn holds(what: &str, does_hold: bool) -> Result<(), Failure> {
-    if does_hold { Ok(()) } else { Err(Failure::new(what, "it does not hold")) }
+    if does_hold { Ok(()) } else { Err(Failure::new(what, "not so")) }
 }
 
 /// What came of one case.

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display},
 };
 
-use innkeeper_core::{Claim, Fault, Key, Limits, Outcome, PartialKey, Role, SCALAR_END, SessionId, SessionInfo, Solo};
+use innkeeper_core::{Claim, Key, Limits, Outcome, PartialKey, Role, SCALAR_END, SessionId, SessionInfo, Solo};
 
 use crate::{Failure, Subject};
 
@@ -143,7 +143,7 @@ const LINES_MAX: usize = 10_000;
 const CALLS_SHOWN: usize = 40;
 
 /// Log lines that a failed call shows.
-const LOG_LINES_SHOWN: usize = 5;
+const LOG_LINES_SHOWN: usize = 12;
 
 /// A guest's instance beside its model.
 pub(crate) struct Play<'a> {
@@ -162,6 +162,8 @@ pub(crate) struct Play<'a> {
     pub(crate) fuel_max: [u64; 3],
     /// What updates have evicted in all.
     pub(crate) evicted: u64,
+    /// How many calls a failure shows.
+    pub(crate) calls_shown: usize,
 }
 
 impl<'a> Play<'a> {
@@ -175,9 +177,8 @@ impl<'a> Play<'a> {
         limits.sessions = sessions_max;
         let now_ms = 1_000_000;
         let call = format!("init({}, at most {sessions_max} sessions)", role.name());
-        let solo = Solo::open(&*subject.guest, &limits, role, subject.properties.clone(), now_ms)
-            .map(|(solo, _)| solo)
-            .map_err(|fault| Failure { calls: vec![call.clone()], ..unexpected("the cache opens", &fault) })?;
+        let (solo, fuel) = Solo::open(&*subject.guest, &limits, role, subject.properties.clone(), now_ms)
+            .map_err(|unopened| Failure { calls: vec![call.clone()], ..unexpected("the cache opens", &unopened) })?;
         let mut play = Self {
             subject,
             limits,
@@ -190,8 +191,9 @@ impl<'a> Play<'a> {
             lines_before: 0,
             fuel_max: [0; 3],
             evicted: 0,
+            calls_shown: CALLS_SHOWN,
         };
-        play.note(call, "ok", 0);
+        play.note(call, "ok", fuel);
         Ok(play)
     }
 
@@ -207,7 +209,7 @@ impl<'a> Play<'a> {
     fn note(&mut self, call: impl Display, answer: impl Display, fuel: u64) {
         if let Some(trace) = self.subject.trace {
             trace(&format!("{call} -> {answer}    {fuel} fuel"));
-            self.solo.take_log().iter().for_each(|(level, line)| trace(&format!("    log {}: {line}", level.name())));
+            self.take_log(usize::MAX).iter().for_each(|line| trace(line));
         }
         if self.lines.len() >= LINES_MAX {
             self.lines_before += LINES_MAX / 2;
@@ -216,9 +218,41 @@ impl<'a> Play<'a> {
         self.lines.push(format!("{call} -> {answer}"));
     }
 
+    /// Adds a line to the calls, and shows it to who follows them.
+    fn say(&mut self, line: String) {
+        if let Some(trace) = self.subject.trace {
+            trace(&line);
+        }
+        self.lines.push(line);
+    }
+
+    /// The last lines that the guest has logged.
+    fn take_log(&mut self, lines_max: usize) -> Vec<String> {
+        let log = self.solo.take_log();
+        let lines = log.iter().flat_map(|(level, message)| message.lines().map(move |line| (level.name(), line)));
+        let lines: Vec<String> = lines.map(|(level, line)| format!("    log {level}: {line}")).collect();
+        let rest = lines.len().saturating_sub(lines_max);
+        lines[rest..].to_vec()
+    }
+
+    /// Does what the model has no part in; if it fails, the calls before and what the guest said are shown.
+    pub(crate) fn besides<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
+        act(self).map_err(|failure| {
+            self.take_log(LOG_LINES_SHOWN).into_iter().for_each(|line| self.say(line));
+            if failure.calls.is_empty() { self.with_calls(failure) } else { failure }
+        })
+    }
+
+    /// Closes the cache.
+    pub(crate) fn terminate(&mut self) -> Result<(), Failure> {
+        let outcome = self.solo.terminate();
+        let done = self.answered("terminate()".into(), 2, outcome, |()| "ok".into());
+        done.map_err(|failure| self.with_calls(failure))
+    }
+
     /// Adds the calls that led to a failure.
     pub(crate) fn with_calls(&self, failure: Failure) -> Failure {
-        let rest = self.lines.len().saturating_sub(CALLS_SHOWN);
+        let rest = self.lines.len().saturating_sub(self.calls_shown);
         let before = rest + self.lines_before;
         let before = (before > 0).then(|| format!("... {before} calls before ..."));
         let calls = before.into_iter().chain(self.lines[rest..].iter().cloned()).collect();
@@ -250,7 +284,7 @@ impl<'a> Play<'a> {
                 self.has_passed = true;
                 self.now_ms += u64::from(ms);
                 self.solo.set_now_ms(self.now_ms);
-                self.lines.push(format!("{ms} ms pass"));
+                self.say(format!("{ms} ms pass"));
                 Ok(())
             }
         }
@@ -281,10 +315,9 @@ impl<'a> Play<'a> {
             Ok(answer) => self.note(call, format_args!("{}{evicts}", text(answer)), fuel),
             Err(fault) => {
                 // What the guest said before it failed, and where it was stopped.
-                let log = self.solo.take_log();
+                let log = self.take_log(LOG_LINES_SHOWN);
                 self.note(call, fault, fuel);
-                let rest = log.len().saturating_sub(LOG_LINES_SHOWN);
-                self.lines.extend(log[rest..].iter().map(|(level, line)| format!("    log {}: {line}", level.name())));
+                log.into_iter().for_each(|line| self.say(line));
             }
         }
         let answer = answer.map_err(|fault| unexpected("the call returns", &fault))?;
@@ -425,9 +458,9 @@ impl<'a> Play<'a> {
     pub(crate) fn rebuild(&mut self) -> Result<(), Failure> {
         let properties = self.subject.properties.clone();
         let opened = Solo::open(&*self.subject.guest, &self.limits, Role::Server, properties, self.now_ms);
-        let (solo, _) = opened.map_err(|fault| self.with_calls(unexpected("another instance opens", &fault)))?;
+        let (solo, fuel) = opened.map_err(|fault| self.with_calls(unexpected("another instance opens", &fault)))?;
         self.solo = solo;
-        self.note("a new instance: init", "ok", 0);
+        self.note("a new instance: init", "ok", fuel);
         let names: Vec<Name> = self.model.by_age.values().copied().collect();
         for name in names {
             let Some(Live { session, info, .. }) = self.model.live.get(&name).copied() else { continue };
@@ -444,6 +477,6 @@ impl<'a> Play<'a> {
     }
 }
 
-pub(crate) fn unexpected(expected: &str, fault: &Fault) -> Failure {
+pub(crate) fn unexpected(expected: &str, fault: &impl Display) -> Failure {
     Failure::new(expected, fault.to_string())
 }

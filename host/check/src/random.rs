@@ -79,8 +79,15 @@ fn try_all(
     }
 }
 
-fn plays(subject: &Subject, sessions_max: u32, ops: &[Op]) -> Result<(), Failure> {
+/// What fails here is shrunk, so all of it is shown.
+fn open(subject: &Subject, sessions_max: u32) -> Result<Play<'_>, Failure> {
     let mut play = Play::open(subject, sessions_max)?;
+    play.calls_shown = 2 * CALLS;
+    Ok(play)
+}
+
+fn plays(subject: &Subject, sessions_max: u32, ops: &[Op]) -> Result<(), Failure> {
+    let mut play = open(subject, sessions_max)?;
     play.run(ops.iter().copied())?;
     play.verify()
 }
@@ -98,7 +105,7 @@ pub(crate) fn agrees_at_the_maximum(subject: &Subject, runs: u32) -> Result<(), 
 
 pub(crate) fn deterministic(subject: &Subject, runs: u32) -> Result<(), Failure> {
     let answers = |ops: &[Op]| -> Result<Vec<String>, Failure> {
-        let mut play = Play::open(subject, 7)?;
+        let mut play = open(subject, 7)?;
         play.run(ops.iter().copied())?;
         Ok(play.lines().to_vec())
     };
@@ -113,7 +120,7 @@ pub(crate) fn deterministic(subject: &Subject, runs: u32) -> Result<(), Failure>
 
 pub(crate) fn replays(subject: &Subject, runs: u32) -> Result<(), Failure> {
     let rebuilt = |sessions_max: u32, ops: &[Op]| {
-        let mut play = Play::open(subject, sessions_max)?;
+        let mut play = open(subject, sessions_max)?;
         play.run(ops.iter().copied())?;
         play.rebuild()?;
         play.verify()?;
@@ -128,7 +135,7 @@ pub(crate) fn replays(subject: &Subject, runs: u32) -> Result<(), Failure> {
 pub(crate) fn time_passes(subject: &Subject, runs: u32) -> Result<(), Failure> {
     try_all(runs, 1..=CALLS, op_or_time(SMALL), |ops| {
         plays(subject, 7, ops)?;
-        let mut play = Play::open(subject, 1_000)?;
+        let mut play = open(subject, 1_000)?;
         play.run(ops.iter().copied())?;
         play.rebuild()?;
         play.verify()

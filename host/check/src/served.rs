@@ -1,6 +1,7 @@
 //! The cases of a guest in a cache, seen through its owner and its readers, from several threads.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
@@ -12,8 +13,8 @@ use std::{
 };
 
 use innkeeper_core::{
-    CacheConfig, Clock, Found, Name, Overflow, OwnedName, Owner, Owners, Reader, Refusal, Role, Secret, Value,
-    ZeroizeOnDrop,
+    CacheConfig, Clock, FaultKind, Found, Name, Overflow, OwnedName, Owner, Owners, Reader, Refusal, Role, Secret,
+    Value, ZeroizeOnDrop,
 };
 
 use crate::{
@@ -40,7 +41,37 @@ fn open_with<V: Value>(
     config: CacheConfig,
 ) -> Result<(Owner<V>, Reader<V>), Failure> {
     let opened = owners.open(config, Arc::clone(&subject.guest));
-    opened.map_err(|error| Failure::new("the cache opens", error.to_string()))
+    let (owner, reader) = opened.map_err(|error| Failure::new("the cache opens", error.to_string()))?;
+    let stats = reader.clone();
+    FAULTS.with_borrow_mut(|faults| {
+        let kinds = move || FaultKind::ALL.into_iter().map(|kind| (kind, stats.stats().faults(kind))).collect();
+        faults.push(Box::new(kinds));
+    });
+    Ok((owner, reader))
+}
+
+/// The faults of a cache so far, by kind.
+type Faults = Box<dyn Fn() -> Vec<(FaultKind, u64)>>;
+
+thread_local! {
+    /// Of the caches that the running case has opened.
+    static FAULTS: RefCell<Vec<Faults>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs a case, and adds what faults the guest has had to its failure: a fault is a miss, and a miss does not say why.
+pub(crate) fn run(case: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    FAULTS.take();
+    let done = case();
+    let faults: Vec<(FaultKind, u64)> = FAULTS.take().iter().flat_map(|faults| faults()).collect();
+    let faults: Vec<String> = faults
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{} {count}", kind.name()))
+        .collect();
+    done.map_err(|failure| match faults.is_empty() {
+        true => failure,
+        false => Failure { seen: format!("{}; faults of the guest: {}", failure.seen, faults.join(", ")), ..failure },
+    })
 }
 
 fn open(owners: &Owners, subject: &Subject, readers: usize) -> Result<(Owner<Secret>, Reader<Secret>), Failure> {

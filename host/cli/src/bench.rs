@@ -35,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// By how much it may grow, in percent.
-    #[arg(long, default_value_t = 5.0, value_parser = parse_percent)]
+    #[arg(long, default_value_t = 5.0, value_parser = parse_percent, allow_negative_numbers = true)]
     percent: f64,
     /// Draw fuel against the number of sessions into this file.
     #[arg(long, value_name = "FILE")]
@@ -88,10 +88,11 @@ fn read_baseline(path: &Path) -> anyhow::Result<Prices> {
 }
 
 fn held_against(prices: &Prices, baseline: &Prices, percent: f64) -> anyhow::Result<ExitCode> {
-    let growths = cost::compare(prices, baseline, percent);
-    if !growths.is_empty() {
-        let lines: Vec<String> = growths.iter().map(|growth| format!("\n  {growth}")).collect();
-        bail!("{} prices are above the baseline by more than {percent} %:{}", growths.len(), lines.concat());
+    let is_asked = |sessions: u32| prices.populations.iter().any(|population| population.sessions == sessions);
+    let growths = cost::compare(prices, baseline, percent).into_iter().filter(|growth| is_asked(growth.sessions));
+    let lines: Vec<String> = growths.map(|growth| format!("\n  {growth}")).collect();
+    if !lines.is_empty() {
+        bail!("dearer than the baseline by more than {percent} %:{}", lines.concat());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,7 +180,7 @@ fn whole_text(population: &Population) -> String {
             replay.fuel_max
         );
     }
-    if let Some(churn) = &population.churn {
+    if let Some(churn) = population.churn.as_ref().filter(|churn| churn.cycles > 0) {
         let grown = churn.grown_bytes.map_or_else(String::new, |bytes| format!("memory grew by {bytes} bytes, "));
         text += &format!(
             "  growth in {} cycles of lookup, delete, update: {grown}fuel of a cycle {} at first, {} at last\n",

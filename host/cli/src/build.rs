@@ -21,8 +21,13 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let source = options.source.canonicalize().with_context(|| format!("cannot use {}", options.source.display()))?;
-    let component = innkeeper_build::build(&source)?;
     let output = options.output.clone().unwrap_or_else(|| default_output(&source));
+    // Before a build that may take a minute.
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        anyhow::bail!("cannot write {}: {} is no folder", output.display(), folder.display());
+    }
+    let component = innkeeper_build::build(&source)?;
     std::fs::write(&output, &component.bytes).with_context(|| format!("cannot write {}", output.display()))?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}: {} bytes, {}", output.display(), component.bytes.len(), imports(&component))?;

@@ -16,7 +16,7 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     only: Vec<String>,
     /// How many random sequences of calls each case of random calls tries.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     runs: u32,
     /// Print every call to an instance alone, with its answer and its fuel.
     #[arg(long, conflicts_with = "json")]
@@ -42,7 +42,8 @@ struct JsonReport<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let unknown = options.only.iter().find(|only| !CASES.iter().any(|case| case.name.starts_with(only.as_str())));
+    let only: Vec<String> = options.only.iter().map(|only| capital(only)).collect();
+    let unknown = only.iter().find(|only| !CASES.iter().any(|case| case.name.starts_with(only.as_str())));
     if let Some(unknown) = unknown {
         let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
         bail!("no case begins with `{unknown}`: there are\n  {}", names.join("\n  "));
@@ -61,7 +62,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     // A panic that a case provokes on purpose, or that ends it, is told by its failure.
     std::panic::set_hook(Box::new(|_| {}));
-    let check_options = CheckOptions { only: options.only.clone(), runs: options.runs };
+    let check_options = CheckOptions { only, runs: options.runs };
     let is_text = !options.json;
     let report = innkeeper_check::check(&subject, &check_options, &mut |case| {
         if is_text {
@@ -87,6 +88,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         print_line(&format!("\n{verdict}: {passed} cases passed, {failed} failed"));
     }
     Ok(if report.is_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `b1` is `B1`; the rest of a name is as it is.
+fn capital(only: &str) -> String {
+    let mut characters = only.trim().chars();
+    characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
 }
 
 /// One line of output; a reader that has gone away, such as `head`, does not matter.

@@ -62,9 +62,10 @@ impl GuestFile {
             None => &[SizeClass::Small, SizeClass::Large],
         };
         let wasi = if options.wasi { Wasi::Closed } else { Wasi::None };
+        let compile_cache = options.compile_cache.as_ref().map(std::path::absolute).transpose()?;
         let mut refusals = Vec::new();
         for class in classes {
-            match load_as(*class, &bytes, wasi, options.properties(), options.compile_cache.clone()) {
+            match load_as(*class, &bytes, wasi, options.properties(), compile_cache.clone()) {
                 Ok((guest, limits)) => return Ok(Self { guest, limits, class: *class, bytes }),
                 Err(refusal) => refusals.push(refusal),
             }

@@ -51,7 +51,7 @@ struct Refusal {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let path = &options.component;
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let inspection = innkeeper_build::inspect(&bytes)?;
+    let inspection = innkeeper_build::inspect(&bytes).with_context(|| path.display().to_string())?;
     let wasi = if inspection.wasi().next().is_some() { Wasi::Closed } else { Wasi::None };
     let page = Page { fit: size_class(&bytes, wasi), inspection };
     let mut out = io::stdout().lock();

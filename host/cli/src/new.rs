@@ -170,7 +170,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let text = text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_"));
         text.replace("{{template}}", options.template.name()).replace("../kit", "./kit")
     };
-    fs::create_dir(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    make_folder(folder)?;
     write(&source.new, folder, &text)?;
     write(&source.templates[options.template as usize], &folder.join(source.template_at), &text)?;
     write(&source.kit, &folder.join(source.kit_at), &text)?;
@@ -189,6 +189,23 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Makes the folder, which must not be there.
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+        bail!("{} is no folder: make it first", parent.display());
+    }
+    fs::create_dir(folder).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            anyhow::anyhow!("{} is there already: take another name, since nothing is overwritten", folder.display())
+        }
+        _ => anyhow::Error::from(error).context(format!("cannot make the folder {}", folder.display())),
+    })
+}
+
+/// Names that a package of the new folder has already.
+const TAKEN: [&str; 1] = ["innkeeper-guest"];
+
 /// A name that is good as a package's in each language.
 fn name(folder: &Path) -> anyhow::Result<&str> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -198,7 +215,11 @@ fn name(folder: &Path) -> anyhow::Result<&str> {
         || !name.starts_with(|first: char| first.is_ascii_lowercase())
         || name.ends_with('-')
     {
+        let name = if name.is_empty() { folder.display().to_string() } else { name.to_owned() };
         bail!("`{name}` is no name for a guest: take small letters, digits and `-`, a letter first, 64 at most");
+    }
+    if TAKEN.contains(&name) {
+        bail!("`{name}` is the kit's own name: take another");
     }
     Ok(name)
 }

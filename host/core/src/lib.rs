@@ -68,7 +68,7 @@ pub use crate::{
         SessionId, SessionInfo,
     },
     secret::{Secret, Value},
-    solo::{Outcome, Solo},
+    solo::{Outcome, Solo, Unopened},
     stats::{CacheState, CacheStats, Miss},
     upgrade::UpgradeReport,
     vault::{Held, Name, NotHeld, Overflow, OwnedName, Taken, TakenOut, Terms, Vault, VaultBounds},

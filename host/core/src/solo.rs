@@ -4,11 +4,11 @@
 //! anything has judged it. A double stands for the host; it knows every session that it was told of, and writes down what
 //! the guest logs.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
     Acc, CacheRef, Call, Callback, Callbacks, Claim, Element, Fault, FoldFun, Guest, Host, InitArgs, Key, Level,
-    Limits, PartialKey, Property, Role, Session, SessionInfo, sync::Mutex,
+    Limits, PartialKey, Property, Role, Session, SessionInfo, log_line, sync::Mutex,
 };
 
 /// What one call came to.
@@ -21,6 +21,31 @@ pub struct Outcome<T> {
     /// What it asked the vault to forget, in order.
     pub evicted: Vec<Claim>,
 }
+
+/// A cache that did not open.
+#[derive(Debug)]
+pub struct Unopened {
+    /// How the instance or `init` failed.
+    pub fault: Fault,
+    /// What the guest logged before, a thousand lines at most.
+    pub log: Vec<(Level, String)>,
+}
+
+impl fmt::Display for Unopened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.fault)?;
+        let lines = self.log.iter().flat_map(|(level, message)| message.lines().map(move |line| (level, line)));
+        for (level, line) in lines {
+            write!(f, "\n    log {}: {}", level.name(), log_line(line, LOG_LINE_BYTES))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unopened {}
+
+/// What is shown of a log line at most.
+const LOG_LINE_BYTES: usize = 1 << 10;
 
 /// What the double of the host knows.
 #[derive(Default)]
@@ -70,21 +95,24 @@ impl Solo {
     /// burned besides.
     ///
     /// # Errors
-    /// How the instance or `init` failed.
+    /// How the instance or `init` failed, and what the guest said.
     pub fn open(
         guest: &dyn Guest,
         limits: &Limits,
         role: Role,
         properties: Vec<Property>,
         now_ms: u64,
-    ) -> Result<(Self, u64), Fault> {
+    ) -> Result<(Self, u64), Unopened> {
         let double = Arc::new(Double::default());
         double.0.lock().now_ms = now_ms;
         let host: Arc<dyn Host> = Arc::clone(&double) as Arc<dyn Host>;
-        let callbacks = guest.instantiate(host, limits)?;
-        let mut solo = Self { callbacks, caches: Vec::new(), asked: 0, limits: limits.clone(), double, folds: 0 };
-        let fuel = solo.open_another(role, properties)?;
-        Ok((solo, fuel))
+        let opened = guest.instantiate(host, limits).and_then(|callbacks| {
+            let (caches, double) = (Vec::new(), Arc::clone(&double));
+            let mut solo = Self { callbacks, caches, asked: 0, limits: limits.clone(), double, folds: 0 };
+            let fuel = solo.open_another(role, properties)?;
+            Ok((solo, fuel))
+        });
+        opened.map_err(|fault| Unopened { fault, log: std::mem::take(&mut double.0.lock().log) })
     }
 
     /// Opens one more cache in the same instance, and asks it from now on. Gives the fuel that `init` burned.

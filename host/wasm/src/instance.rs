@@ -6,6 +6,7 @@ use innkeeper_core::{
     Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Grant, Host, InitArgs, Key, Level, Limits, Misuse,
     PartialKey, Role, Session, log_line,
 };
+use rustc_demangle::demangle;
 use wasmtime::{FrameInfo, ResourceLimiter, Store, Trap, UpdateDeadline, WasmBacktrace, WasmCoreDump};
 
 use crate::{
@@ -237,13 +238,19 @@ fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits:
 /// Tells the guest's log which of its functions were running, innermost first, where the engine keeps track of them.
 fn log_backtrace(store: &Store<State>, error: &wasmtime::Error) {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return };
-    let name =
-        |frame: &FrameInfo| frame.func_name().map_or_else(|| format!("function {}", frame.func_index()), str::to_owned);
-    let names: Vec<String> = backtrace.frames().iter().map(name).collect();
-    if !names.is_empty() {
-        store.data().host.log(Level::Debug, &format!("stopped in {}", names.join(", called by ")));
+    let names = backtrace.frames().iter().filter_map(FrameInfo::func_name);
+    let names: Vec<String> = names.map(|name| format!("{:#}", demangle(name))).collect();
+    // What a panic runs before it traps is not where it happened.
+    let is_panics = |name: &String| name.contains("panic") || name.contains("rust_abort");
+    let first = names.iter().rposition(is_panics).map_or(0, |last| last + 1);
+    for (place, name) in names[first..].iter().take(FRAMES_LOGGED).enumerate() {
+        let how = if place == 0 { "stopped in" } else { "called by" };
+        store.data().host.log(Level::Debug, &format!("{how} {name}"));
     }
 }
+
+/// Functions of a backtrace that a log is told, innermost first.
+const FRAMES_LOGGED: usize = 8;
 
 fn wit_key(key: Key) -> types::Key {
     types::Key { partial: key.partial.0, id: key.id.0 }

@@ -46,7 +46,7 @@ impl<'a> Populated<'a> {
     ) -> Result<(Self, Sample), Fault> {
         let properties = options.properties.clone();
         let (opened, ns) = stopwatch.time(|| Solo::open(guest, limits, options.role, properties, NOW_MS));
-        let (solo, fuel) = opened?;
+        let (solo, fuel) = opened.map_err(|unopened| unopened.fault)?;
         let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
         let expires_ms = NOW_MS.saturating_add(lifetime_ms);
         let mut numbers = Numbers(SEED);
