@@ -42,8 +42,9 @@ struct JsonReport<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let is_known = |only: &&String| CASES.iter().any(|case| case.name.starts_with(&capital(only)));
+    let unknown = options.only.iter().find(|only| !is_known(only));
     let only: Vec<String> = options.only.iter().map(|only| capital(only)).collect();
-    let unknown = only.iter().find(|only| !CASES.iter().any(|case| case.name.starts_with(only.as_str())));
     if let Some(unknown) = unknown {
         let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
         bail!("no case begins with `{unknown}`: there are\n  {}", names.join("\n  "));
