@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{BuildError, Component, WIT, check_component};
+use crate::{BuildError, Component, WIT, check_component, run_tool};
 
 const TOOL: &str = "componentize-qjs";
 
@@ -42,7 +42,8 @@ pub fn build_js(folder: &Path) -> Result<Component, BuildError> {
     fs::write(&wit, WIT).map_err(|error| BuildError::read(&wit, error))?;
     let component = scratch.path().join("guest.wasm");
     let beside = folder.parent().filter(|parent| !folder.join("kit").is_dir() && parent.join("kit").is_dir());
-    let output = Command::new(tool)
+    let mut command = Command::new(tool);
+    command
         .args(["--sync", "--stub-wasi", "--world", "session-cache", "--wit"])
         .arg(&wit)
         .arg("--js")
@@ -50,14 +51,8 @@ pub fn build_js(folder: &Path) -> Result<Component, BuildError> {
         .arg("--module-root") // Nothing outside this folder can be imported.
         .arg(beside.unwrap_or(&folder))
         .arg("--output")
-        .arg(&component)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|_| BuildError::ToolMissing { tool: TOOL, hint: HINT })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::ToolFailed { tool: TOOL, output });
-    }
+        .arg(&component);
+    run_tool(&mut command, TOOL, HINT)?;
     check_component(fs::read(&component).map_err(|error| BuildError::read(&component, error))?)
 }
 

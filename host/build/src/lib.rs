@@ -14,7 +14,10 @@ mod zig;
 mod inspect;
 mod error;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 pub use crate::{
     c::{build_c, c_bindings, find_clang},
@@ -96,6 +99,16 @@ pub(crate) fn files_with(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Bu
     let mut files: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|own| own == ending)).collect();
     files.sort();
     Ok(files)
+}
+
+/// Runs a tool that writes a file.
+pub(crate) fn run_tool(command: &mut Command, tool: &'static str, hint: &'static str) -> Result<(), BuildError> {
+    let output = command.stdin(Stdio::null()).output().map_err(|_| BuildError::ToolMissing { tool, hint })?;
+    if !output.status.success() {
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        return Err(BuildError::ToolFailed { tool, output });
+    }
+    Ok(())
 }
 
 /// Builds a source folder, makes a component of a core module file, or checks a component file that another tool made. Runs

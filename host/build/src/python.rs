@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{BuildError, Component, WIT, check_component};
+use crate::{BuildError, Component, WIT, check_component, run_tool};
 
 const TOOL: &str = "componentize-py";
 
@@ -55,12 +55,7 @@ pub fn build_python(folder: &Path) -> Result<Component, BuildError> {
     }
     command.arg("--output").arg(&component).arg("guest");
     // A guest is its own modules and the kit; and an author wants Python's traceback, not the tool's.
-    let output = command.stdin(Stdio::null()).env_remove("VIRTUAL_ENV").env_remove("RUST_BACKTRACE").output();
-    let output = output.map_err(|_| BuildError::ToolMissing { tool: TOOL, hint: HINT })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::ToolFailed { tool: TOOL, output });
-    }
+    run_tool(command.env_remove("VIRTUAL_ENV").env_remove("RUST_BACKTRACE"), TOOL, HINT)?;
     check_component(std::fs::read(&component).map_err(|error| BuildError::read(&component, error))?)
 }
 

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     BuildError, Component,
     c::{include, scratch, write_bindings},
-    component_from_module, files_with,
+    component_from_module, files_with, run_tool,
 };
 
 const TOOL: &str = "zig";
@@ -68,11 +68,6 @@ pub fn build_zig(folder: &Path) -> Result<Component, BuildError> {
     emit.push(&module);
     let mut command = Command::new(&zig[0]);
     command.args(&zig[1..]).args(FLAGS).arg(scratch.path()).args(include(scratch.path()));
-    let output = command.arg(emit).arg(root).args(bindings).stdin(Stdio::null()).output();
-    let output = output.map_err(|_| BuildError::ToolMissing { tool: TOOL, hint: HINT })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::ToolFailed { tool: TOOL, output });
-    }
+    run_tool(command.arg(emit).arg(root).args(bindings), TOOL, HINT)?;
     component_from_module(&fs::read(&module).map_err(|error| BuildError::read(&module, error))?)
 }

@@ -7,7 +7,7 @@ use std::{
 
 use innkeeper_core::{Claim, Key, Limits, Outcome, PartialKey, Role, SCALAR_END, SessionId, SessionInfo, Solo};
 
-use crate::{Failure, Subject};
+use crate::{Failure, Numbers, Subject};
 
 /// A key by small numbers: which partial key, and which of its ids. The same number is another id under another partial
 /// key, but for the ids below [`SHARED_IDS`].
@@ -42,12 +42,8 @@ pub(crate) fn partial_key(partial: u32) -> PartialKey {
     PartialKey(if partial == 0 { SCALAR_END - 1 } else { fingerprint(u64::from(partial)) })
 }
 
-/// A fixed mixing of bits: splitmix64's.
 fn fingerprint(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    ((mixed ^ mixed >> 31) % SCALAR_END).max(1)
+    Numbers(number).below(SCALAR_END).max(1)
 }
 
 /// What is added to the count of sessions, so that no number is small.
@@ -97,8 +93,6 @@ pub(crate) enum Op {
 #[derive(Clone, Copy)]
 struct Live {
     session: u64,
-    /// The number of its registration.
-    registered: u64,
     info: SessionInfo,
 }
 
@@ -106,24 +100,19 @@ struct Live {
 #[derive(Default)]
 struct Model {
     live: BTreeMap<Name, Live>,
+    /// The oldest first: each session's number is above those before it.
     by_session: BTreeMap<u64, Name>,
-    by_age: BTreeMap<u64, Name>,
-    registrations: u64,
 }
 
 impl Model {
     fn insert(&mut self, name: Name, session: u64, info: SessionInfo) {
-        self.registrations += 1;
-        let registered = self.registrations;
-        self.live.insert(name, Live { session, registered, info });
+        self.live.insert(name, Live { session, info });
         self.by_session.insert(session, name);
-        self.by_age.insert(registered, name);
     }
 
     fn remove(&mut self, name: Name) -> Option<Live> {
         let live = self.live.remove(&name)?;
         self.by_session.remove(&live.session);
-        self.by_age.remove(&live.registered);
         Some(live)
     }
 
@@ -352,7 +341,7 @@ impl<'a> Play<'a> {
         self.answered(format!("update({name}, {})", session_text(session)), 1, outcome, |()| "ok".into())?;
         while self.len() > self.limits.sessions as usize {
             // The host's part: what is over goes, the oldest first, and the guest is told.
-            let Some((_, oldest)) = self.model.by_age.first_key_value() else { break };
+            let Some((_, oldest)) = self.model.by_session.first_key_value() else { break };
             let oldest = *oldest;
             self.forget(oldest);
             self.delete(oldest)?;
@@ -461,7 +450,7 @@ impl<'a> Play<'a> {
         let (solo, fuel) = opened.map_err(|fault| self.with_calls(unexpected("another instance opens", &fault)))?;
         self.solo = solo;
         self.note("a new instance: init", "ok", fuel);
-        let names: Vec<Name> = self.model.by_age.values().copied().collect();
+        let names: Vec<Name> = self.model.by_session.values().copied().collect();
         for name in names {
             let Some(Live { session, info, .. }) = self.model.live.get(&name).copied() else { continue };
             self.solo.set_info(session, Some(info));

@@ -49,7 +49,8 @@ fn main() {
     let engine = Engine::new(EngineConfig::new(SizeClass::Small)).expect("the engine starts");
     let mut caches = Vec::new();
     for sessions in [1_000, 10_000] {
-        let mut subjects = vec![Subject::new("empty component call", empty_call()), locked_map(sessions)];
+        let mut empty_call = engine.empty_call().expect("the engine has room");
+        let mut subjects = vec![Subject::new("empty component call", move |_| empty_call()), locked_map(sessions)];
         for (name, guest) in guests(&engine) {
             let (owner, reader) = open(&owners, guest, sessions);
             subjects.push(Subject::new(&format!("lookup, {name}"), lookup(reader.clone(), sessions, 0)));
@@ -121,25 +122,4 @@ fn locked_map(sessions: u32) -> Subject {
         let id = id(number.wrapping_mul(7_919) % sessions);
         assert!(black_box(map.lock().expect("nobody panics").get(&id).cloned()).is_some());
     })
-}
-
-/// A component call with no work, on an engine set up as a guest's is.
-fn empty_call() -> impl FnMut(u32) {
-    use wasmtime::{Config, InstanceAllocationStrategy, Store, component};
-    const EMPTY: &str = r#"(component
-        (core module $m (func (export "empty")))
-        (core instance $i (instantiate $m))
-        (func (export "empty") (canon lift (core func $i "empty"))))"#;
-    let mut config = Config::new();
-    config.consume_fuel(true).epoch_interruption(true).concurrency_support(false);
-    config.allocation_strategy(InstanceAllocationStrategy::pooling());
-    let engine = wasmtime::Engine::new(&config).expect("the engine starts");
-    let bytes = wat::parse_str(EMPTY).expect("the text is WebAssembly");
-    let component = component::Component::new(&engine, bytes).expect("the component compiles");
-    let mut store = Store::new(&engine, ());
-    store.set_fuel(u64::MAX).expect("fuel is on");
-    store.set_epoch_deadline(u64::MAX / 2);
-    let instance = component::Linker::new(&engine).instantiate(&mut store, &component).expect("nothing is imported");
-    let empty = instance.get_typed_func::<(), ()>(&mut store, "empty").expect("it is exported");
-    move |_| empty.call(&mut store, ()).expect("it does nothing")
 }
