@@ -15,6 +15,8 @@ pub(crate) struct Breaker {
     faults: u32,
     last_fault_ms: u64,
     retry_ms: Option<u64>,
+    /// An operator has suspended the cache: that is no fault, and ends by no time.
+    is_held: bool,
 }
 
 impl Breaker {
@@ -35,14 +37,34 @@ impl Breaker {
         self.retry_ms
     }
 
+    /// When the owner thread is to try again by itself, where nobody holds the cache.
+    pub(crate) fn next_try(&self) -> Option<u64> {
+        self.retry_ms.filter(|_| !self.is_held)
+    }
+
     /// Notes that every instance runs again.
     pub(crate) fn recovered(&mut self) {
         self.retry_ms = None;
     }
 
-    /// Forgets everything: another guest is asked now.
+    /// Forgets every fault: another guest is asked now, unless an operator has suspended the cache.
     pub(crate) fn reset(&mut self) {
+        *self = Self { is_held: self.is_held, ..Self::default() };
+    }
+
+    /// Suspends the cache until [`Breaker::release`].
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Ends every suspension, and forgets every fault.
+    pub(crate) fn release(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether an operator has suspended the cache.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
     }
 
     /// Whether the cache has faulted so often that it waits out the longest backoff.
@@ -77,6 +99,19 @@ mod tests {
     #[test]
     fn a_quiet_minute_starts_afresh() {
         assert_eq!(waits(&[1, 2, 3, 60_004, 60_005]), [10, 20, 40, 10, 20]);
+    }
+
+    #[test]
+    fn an_operators_suspension_ends_by_release_only_and_release_ends_any() {
+        let mut breaker = Breaker::default();
+        breaker.hold();
+        assert!(breaker.is_held() && !breaker.is_suspended());
+        breaker.recovered();
+        breaker.reset();
+        assert!(breaker.is_held());
+        (1..=8).for_each(|at| breaker.fault(at));
+        breaker.release();
+        assert!(!breaker.is_held() && !breaker.is_suspended() && breaker.retry_at().is_none());
     }
 
     #[test]

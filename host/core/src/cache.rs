@@ -20,6 +20,7 @@ use crate::{
     keeper::Keeper,
     mailbox::Messages,
     owner::{Line, OwnerSide},
+    stats::{Reading, start},
     sync::{
         Condvar, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -36,8 +37,12 @@ pub(crate) struct Cache<V> {
     /// The first instance is the owner's: only its evictions count.
     pub(crate) instances: Box<[Instance]>,
     pub(crate) breaker: Mutex<Breaker>,
-    /// Mirrors the breaker's: no reader asks any instance.
+    /// Mirrors the breaker's, as the next one does: no reader asks any instance.
     pub(crate) is_suspended: AtomicBool,
+    /// An operator has suspended the cache: nobody asks any instance, the owner included. It is suspended as well then.
+    pub(crate) is_held: AtomicBool,
+    /// The guest is the one from before the last upgrade, since the new one's faults suspended it.
+    pub(crate) is_rolled_back: AtomicBool,
     /// Keys lately looked up in other instances, to be echoed into the first. Bounded, lossy.
     pub(crate) echoes: Mutex<VecDeque<Key>>,
     /// Folds begun, so that each has tokens of its own.
@@ -66,6 +71,8 @@ pub(crate) struct Instance {
     seat: Mutex<Seat>,
     /// Mirrors "the seat is empty", for those without the lock. Written by those who hold it.
     is_down: AtomicBool,
+    /// The instance's memory as last seen. Written by those who hold the lock.
+    memory_bytes: AtomicU64,
     /// Its own lock, held for an instant, so that a reading of counters never waits for a guest.
     lookup_ns: Mutex<Histogram<u32>>,
 }
@@ -80,10 +87,21 @@ pub(crate) struct Running {
     cache_ref: CacheRef,
 }
 
+impl Running {
+    fn memory_bytes(&self) -> u64 {
+        self.callbacks.memory_bytes().map_or(0, |bytes| bytes as u64)
+    }
+}
+
 impl Instance {
     pub(crate) fn empty() -> Self {
         let lookup_ns = Histogram::new(2).expect("two significant digits are allowed");
-        Self { seat: Mutex::default(), is_down: AtomicBool::new(true), lookup_ns: Mutex::new(lookup_ns) }
+        Self {
+            seat: Mutex::default(),
+            is_down: AtomicBool::new(true),
+            memory_bytes: AtomicU64::new(0),
+            lookup_ns: Mutex::new(lookup_ns),
+        }
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -105,8 +123,20 @@ impl Instance {
     /// Seats an instance. Waits for at most the running call. The one before it, if any, is the caller's to end.
     pub(crate) fn put(&self, running: Running) -> Option<Running> {
         let mut seat = self.seat.lock();
+        self.see_memory(&running);
         self.is_down.store(false, Ordering::Release);
         seat.0.replace(running)
+    }
+
+    fn see_memory(&self, running: &Running) {
+        self.memory_bytes.store(running.memory_bytes(), Ordering::Relaxed);
+    }
+
+    /// Empties a locked seat of this instance's.
+    fn vacate(&self, seat: &mut Seat) -> Option<Running> {
+        self.is_down.store(true, Ordering::Release);
+        self.memory_bytes.store(0, Ordering::Relaxed);
+        seat.0.take()
     }
 
     pub(crate) fn record_lookup(&self, time: Duration) {
@@ -116,9 +146,7 @@ impl Instance {
 
     /// Empties the seat. The instance is dropped after the lock.
     pub(crate) fn remove(&self) -> Option<Running> {
-        let mut seat = self.seat.lock();
-        self.is_down.store(true, Ordering::Release);
-        seat.0.take()
+        self.vacate(&mut self.seat.lock())
     }
 }
 
@@ -156,8 +184,10 @@ impl<V: Value> Cache<V> {
         self.overdraw(budget, &call);
         let started = guarded(|| {
             let mut callbacks = guest.instantiate(Arc::clone(&self.keeper) as _, &self.keeper.limits)?;
-            let cache_ref = callbacks.init(&mut call, &self.init_args)?;
-            Ok(Running { callbacks, cache_ref })
+            let start = start();
+            let answer = callbacks.init(&mut call, &self.init_args);
+            self.keeper.stats.times[Callback::Init as usize].add(start.elapsed());
+            Ok(Running { callbacks, cache_ref: answer? })
         });
         self.settle(budget, &call, started.is_err());
         started
@@ -183,12 +213,20 @@ impl<V: Value> Cache<V> {
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let (callbacks, cache_ref) = (&mut *running.callbacks, running.cache_ref);
+        // A lookup is measured where its caller waits for it.
+        let start = (call.callback() != Callback::Lookup).then(start);
         let answer = guarded(|| ask(callbacks, call, cache_ref));
+        if let Some(start) = start {
+            self.keeper.stats.times[call.callback() as usize].add(start.elapsed());
+        }
         self.settle(budget, call, answer.is_err());
         answer
     }
 
     /// Asks the instance in a locked seat. On a fault the instance is dropped and the owner thread told.
+    ///
+    /// While an operator holds the cache, nothing is asked. An instance that would miss a change by that is dropped: the one
+    /// that comes after it has every session by replay.
     ///
     /// A reader's call is made if the tenant's budget has its grant; an owner's always, since an owner's turn has waited
     /// for the budget.
@@ -199,15 +237,22 @@ impl<V: Value> Cache<V> {
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
+        if self.is_held.load(Ordering::Acquire) {
+            if call.callback().is_owners() {
+                drop(instance.vacate(seat));
+            }
+            return Err(Miss::Down);
+        }
         let running = seat.0.as_mut().ok_or(Miss::Down)?;
         match call.callback().is_owners() {
             true => self.overdraw(&self.keeper.budget, call),
             false if self.keeper.budget.take(self.keeper.clock.now_ms(), self.grant(call)) => {}
             false => return Err(self.trouble(Trouble::OverBudget)),
         }
-        self.metered(&self.keeper.budget, running, call, ask).map_err(|fault| {
-            seat.0 = None;
-            instance.is_down.store(true, Ordering::Release);
+        let answer = self.metered(&self.keeper.budget, running, call, ask);
+        instance.see_memory(running);
+        answer.map_err(|fault| {
+            drop(instance.vacate(seat));
             self.trouble(Trouble::Fault { callback: call.callback(), fault: &fault })
         })
     }
@@ -228,15 +273,14 @@ impl<V: Value> Cache<V> {
             Trouble::Busy => Miss::Busy,
             Trouble::OverBudget => Miss::OverBudget,
             Trouble::Fault { callback, fault } => {
-                self.keeper.stats.faults[fault.kind() as usize].add(1);
-                let is_suspended = {
-                    let mut breaker = self.breaker.lock();
+                self.keeper.note_fault(callback, fault);
+                let is_suspended = self.with_breaker(|breaker| {
                     breaker.fault(self.keeper.clock.now_ms());
-                    self.is_suspended.store(breaker.is_suspended(), Ordering::Release);
                     breaker.is_suspended()
-                };
-                let (cache, kind, callback) = (self.keeper.label.as_str(), fault.kind().name(), callback.name());
-                tracing::warn!(cache, callback, kind, is_suspended, "guest fault: {fault}");
+                });
+                let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
+                let (kind, callback) = (fault.kind().name(), callback.name());
+                tracing::warn!(tenant, role, callback, kind, is_suspended, "guest fault: {fault}");
                 self.schedule();
                 Miss::Fault
             }
@@ -244,9 +288,13 @@ impl<V: Value> Cache<V> {
     }
 
     /// Runs the host's own code for a read. A panic in it is a fault of this cache, and a miss.
-    pub(crate) fn guard_read<T>(self: &Arc<Self>, read: impl FnOnce() -> Result<T, Miss>) -> Result<T, Miss> {
+    pub(crate) fn guard_read<T>(
+        self: &Arc<Self>,
+        callback: Callback,
+        read: impl FnOnce() -> Result<T, Miss>,
+    ) -> Result<T, Miss> {
         catch_unwind(AssertUnwindSafe(read))
-            .unwrap_or_else(|_| Err(self.trouble(Trouble::Fault { callback: Callback::Lookup, fault: &Fault::Panic })))
+            .unwrap_or_else(|_| Err(self.trouble(Trouble::Fault { callback, fault: &Fault::Panic })))
     }
 
     fn grant(&self, call: &Call) -> u64 {
@@ -280,12 +328,35 @@ impl<V: Value> Cache<V> {
 
     /// Notes that every instance runs, if it does.
     pub(crate) fn recovered(&self) {
-        // A fault empties its seat before it takes this lock, so none can come in between unseen.
+        self.with_breaker(|breaker| {
+            // A fault empties its seat before it takes the breaker, so none can come in between unseen.
+            if !self.instances.iter().any(Instance::is_down) {
+                breaker.recovered();
+            }
+        });
+    }
+
+    /// The one place that changes the breaker, and what mirrors it.
+    pub(crate) fn with_breaker<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.breaker.lock();
-        if !self.instances.iter().any(Instance::is_down) {
-            breaker.recovered();
-            self.is_suspended.store(false, Ordering::Release);
-        }
+        let changed = change(&mut breaker);
+        self.is_held.store(breaker.is_held(), Ordering::Release);
+        self.is_suspended.store(breaker.is_held() || breaker.is_suspended(), Ordering::Release);
+        changed
+    }
+
+    /// Asks no instance any more, until [`Cache::resume`]. The owner thread drops them in its next turn.
+    pub(crate) fn suspend(self: &Arc<Self>) {
+        self.with_breaker(Breaker::hold);
+        tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "suspended by the operator");
+        self.schedule();
+    }
+
+    /// Ends every suspension. The owner thread builds the instances that are down.
+    pub(crate) fn resume(self: &Arc<Self>) {
+        self.with_breaker(Breaker::release);
+        tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "resumed by the operator");
+        self.schedule();
     }
 
     pub(crate) fn state(&self) -> CacheState {
@@ -305,6 +376,10 @@ impl<V: Value> Cache<V> {
         for instance in &self.instances {
             lookup_ns.add(&*instance.lookup_ns.lock()).expect("the sum grows by itself");
         }
-        self.keeper.stats(self.state(), lookup_ns)
+        let memory_bytes = self.instances.iter().map(|instance| instance.memory_bytes.load(Ordering::Relaxed)).sum();
+        let state = self.state();
+        let is_held = state == CacheState::Suspended && self.is_held.load(Ordering::Acquire);
+        let is_rolled_back = self.is_rolled_back.load(Ordering::Acquire);
+        self.keeper.stats(Reading { state, is_held, is_rolled_back, memory_bytes, lookup_ns })
     }
 }

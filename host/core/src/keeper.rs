@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::{
-    CacheStats, Claim, Clock, FuelBudget, Host, Level, Limits, SessionInfo, Value, Vault,
+    Callback, Claim, Clock, Fault, FaultNote, FuelBudget, Host, Level, Limits, LogLine, Role, SessionInfo, Value,
+    Vault,
+    journal::Journal,
     stats::Stats,
     sync::{Mutex, RwLock},
 };
@@ -13,15 +15,20 @@ use crate::{
 /// The vault's lock is never held while a guest runs or while the instance's lock is waited for; a guest that asks
 /// `describe` takes it for reading.
 pub(crate) struct Keeper<V> {
-    /// The tenant and role, for logs.
-    pub(crate) label: String,
+    /// For logs, as is the role.
+    pub(crate) tenant: String,
+    pub(crate) role: Role,
     pub(crate) vault: RwLock<Vault<V>>,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) budget: FuelBudget,
     pub(crate) stats: Stats,
+    pub(crate) journal: Journal,
     log: Mutex<LogRate>,
 }
+
+/// What is kept of a fault's text at most.
+const FAULT_BYTES: usize = 1 << 10;
 
 /// Lines written in the current second.
 #[derive(Default)]
@@ -31,14 +38,22 @@ struct LogRate {
 }
 
 impl<V: Value> Keeper<V> {
-    pub(crate) fn new(label: String, vault: Vault<V>, clock: Clock, limits: Limits, budget: FuelBudget) -> Self {
-        let (stats, log) = (Stats::default(), Mutex::default());
-        Self { label, vault: RwLock::new(vault), clock, limits, budget, stats, log }
+    pub(crate) fn new(
+        (tenant, role): (String, Role),
+        vault: Vault<V>,
+        clock: Clock,
+        limits: Limits,
+        budget: FuelBudget,
+    ) -> Self {
+        let (stats, journal, log) = (Stats::default(), Journal::default(), Mutex::default());
+        Self { tenant, role, vault: RwLock::new(vault), clock, limits, budget, stats, journal, log }
     }
 
-    pub(crate) fn stats(&self, state: crate::CacheState, lookup_ns: hdrhistogram::Histogram<u32>) -> CacheStats {
-        let vault = self.vault.read();
-        self.stats.read(state, vault.len() as u64, vault.bytes() as u64, lookup_ns)
+    /// Counts a fault of the guest that serves, and keeps it for the tenant.
+    pub(crate) fn note_fault(&self, callback: Callback, fault: &Fault) {
+        self.stats.faults[fault.kind() as usize].add(1);
+        let text = log_line(&fault.to_string(), FAULT_BYTES);
+        self.journal.fault(FaultNote { at_ms: self.clock.now_ms(), callback, kind: fault.kind(), text });
     }
 
     fn may_log(&self) -> bool {
@@ -68,13 +83,14 @@ impl<V: Value> Host for Keeper<V> {
         }
         self.stats.log_lines.add(1);
         let line = log_line(message, self.limits.log_line_bytes);
-        let cache = self.label.as_str();
+        let (tenant, role) = (self.tenant.as_str(), self.role.name());
         match level {
-            Level::Debug => tracing::debug!(target: "innkeeper::guest", cache, "{line}"),
-            Level::Info => tracing::info!(target: "innkeeper::guest", cache, "{line}"),
-            Level::Warn => tracing::warn!(target: "innkeeper::guest", cache, "{line}"),
-            Level::Error => tracing::error!(target: "innkeeper::guest", cache, "{line}"),
+            Level::Debug => tracing::debug!(target: "innkeeper::guest", tenant, role, "{line}"),
+            Level::Info => tracing::info!(target: "innkeeper::guest", tenant, role, "{line}"),
+            Level::Warn => tracing::warn!(target: "innkeeper::guest", tenant, role, "{line}"),
+            Level::Error => tracing::error!(target: "innkeeper::guest", tenant, role, "{line}"),
         }
+        self.journal.line(LogLine { at_ms: self.clock.now_ms(), level, text: line });
     }
 }
 

@@ -41,8 +41,11 @@ mod breaker;
 mod budget;
 mod cache;
 mod fingerprint;
+mod journal;
 mod keeper;
+mod moving;
 mod order;
+mod select;
 mod solo;
 mod sync;
 mod turn;
@@ -57,6 +60,7 @@ pub use crate::{
     clock::Clock,
     error::{FoldError, LimitError, OpenError, Refusal, UpgradeError},
     fault::{Fault, FaultKind, Misuse},
+    journal::{FaultNote, LogLine, Recent},
     keeper::log_line,
     limits::{Grant, Limits, SizeClass},
     lru::NativeLru,
@@ -68,8 +72,9 @@ pub use crate::{
         SessionId, SessionInfo,
     },
     secret::{Secret, Value},
+    select::Picked,
     solo::{Outcome, Solo, Unopened},
-    stats::{CacheState, CacheStats, Miss},
+    stats::{CacheState, CacheStats, CallTimes, Miss},
     upgrade::UpgradeReport,
     vault::{Held, Name, NotHeld, Overflow, OwnedName, Taken, TakenOut, Terms, Vault, VaultBounds},
 };

@@ -13,6 +13,16 @@ pub enum SizeClass {
     Large,
 }
 
+impl SizeClass {
+    /// The class's name in settings and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Large => "large",
+        }
+    }
+}
+
 /// What one kind of callback may use in one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Guest, Key, Name, OwnedName, Refusal, Session, Terms, UpgradeError, UpgradeReport, Value, cache::Cache,
-    sync::mpsc::SyncSender, vault::KeyHasher,
+    moving::Origin, sync::mpsc::SyncSender, vault::KeyHasher,
 };
 
 /// A message for the owner. Those of the owner's own handle carry a reply.
@@ -29,7 +29,16 @@ pub(crate) enum Message<V> {
         key: Key,
         session: Session,
     },
-    /// These keys have been revoked: the guest is to forget them.
+    /// A session that has been taken out of another cache.
+    Adopt {
+        key: Key,
+        name: OwnedName,
+        value: V,
+        terms: Terms,
+        origin: Origin<V>,
+        reply: SyncSender<bool>,
+    },
+    /// These keys have been revoked or handed over: the guest is to forget them.
     Revoked {
         keys: Vec<Key>,
     },
@@ -39,6 +48,9 @@ pub(crate) enum Message<V> {
     Upgrade {
         guest: Arc<dyn Guest>,
         reply: SyncSender<Result<UpgradeReport, UpgradeError>>,
+    },
+    UndoUpgrade {
+        reply: SyncSender<bool>,
     },
     /// Everything before this has been done.
     Fence {
@@ -114,8 +126,24 @@ impl<V: Value> Mailbox<V> {
         let keys = self.cache.keeper.vault.write().revoke();
         let revoked = keys.len();
         self.cache.keeper.stats.revoked.add(revoked as u64);
-        self.cache.post(Message::Revoked { keys });
+        self.revoked(keys);
         revoked
+    }
+
+    /// Suspends the cache: its guest is asked nothing more until [`Mailbox::resume`]. Reads are misses of the kind
+    /// [`Miss::Down`](crate::Miss::Down), and use nothing up; what is posted goes on in the vault. The owner thread drops the
+    /// instances in its next turn. An upgrade can be made; the new guest is asked nothing either, but for what tries it.
+    ///
+    /// For the operator; any thread. Waits for no guest: a call or a replay that has begun may still end.
+    pub fn suspend(&self) {
+        self.cache.suspend();
+    }
+
+    /// Ends an operator's suspension, and one for too many faults. The owner thread builds new instances by replay at once.
+    ///
+    /// For the operator; any thread. Waits for no guest: reads are misses until an instance runs.
+    pub fn resume(&self) {
+        self.cache.resume();
     }
 
     /// Posts a `delete`. False when the mailbox is full or the cache has ended.
@@ -125,6 +153,10 @@ impl<V: Value> Mailbox<V> {
 
     pub(crate) fn forget(&self, key: Key, session: Session) -> bool {
         self.cache.post(Message::Forget { key, session })
+    }
+
+    pub(crate) fn revoked(&self, keys: Vec<Key>) -> bool {
+        self.cache.post(Message::Revoked { keys })
     }
 }
 

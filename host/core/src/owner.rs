@@ -151,7 +151,6 @@ fn new_cache<V: Value>(
         overflow,
     };
     let init_args = InitArgs { role, sessions_max: limits.sessions, lifetime_ms, properties };
-    let label = format!("{tenant}/{}", role.name());
     Ok(Cache {
         fingerprints: Fingerprints::random()?,
         guest: Mutex::new(guest),
@@ -159,6 +158,8 @@ fn new_cache<V: Value>(
         instances: (0..readers).map(|_| Instance::empty()).collect(),
         breaker: Mutex::new(Breaker::default()),
         is_suspended: AtomicBool::new(false),
+        is_held: AtomicBool::new(false),
+        is_rolled_back: AtomicBool::new(false),
         echoes: Mutex::default(),
         folds: 0.into(),
         messages: Mutex::new(Messages::new(limits.mailbox)),
@@ -168,14 +169,14 @@ fn new_cache<V: Value>(
         is_queued: AtomicBool::new(false),
         is_closing: AtomicBool::new(false),
         is_ended: AtomicBool::new(false),
-        keeper: Arc::new(Keeper::new(label, Vault::new(bounds), clock.clone(), limits, budget)),
+        keeper: Arc::new(Keeper::new((tenant, role), Vault::new(bounds), clock.clone(), limits, budget)),
     })
 }
 
 /// The one handle that may update and delete and wait for it. Not cloneable. Dropping it ends the cache: readers then
 /// find nothing, and the memory is given back.
 pub struct Owner<V: Value> {
-    cache: Arc<Cache<V>>,
+    pub(crate) cache: Arc<Cache<V>>,
 }
 
 impl<V: Value> Owner<V> {
@@ -216,6 +217,13 @@ impl<V: Value> Owner<V> {
         self.ask(|reply| Message::Upgrade { guest, reply }).unwrap_or(Err(UpgradeError::Ended))
     }
 
+    /// Undoes the last upgrade, if that was within the hour: the guest before it takes its place again, in instances that are
+    /// built anew by replay. Says whether there was one. Blocks until it has been noted, not for the replay; reads are misses
+    /// until an instance runs.
+    pub fn undo_upgrade(&mut self) -> bool {
+        self.ask(|reply| Message::UndoUpgrade { reply }).unwrap_or(false)
+    }
+
     /// Blocks until everything posted before has been done.
     pub fn settle(&mut self) {
         self.ask(|reply| Message::Fence { reply }).unwrap_or(());
@@ -247,7 +255,7 @@ impl<V: Value> Owner<V> {
         let _ = answer.recv();
     }
 
-    fn ask<T>(&self, message: impl FnOnce(SyncSender<T>) -> Message<V>) -> Option<T> {
+    pub(crate) fn ask<T>(&self, message: impl FnOnce(SyncSender<T>) -> Message<V>) -> Option<T> {
         let (reply, answer): (_, Receiver<T>) = sync_channel(1);
         self.cache.post_from_owner(message(reply));
         answer.recv().ok()

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
-    OwnedName, Session, Value,
+    OwnedName, Recent, Session, Value,
     cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
+    stats::start,
     sync::{
         MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -19,8 +20,8 @@ use crate::{
 /// posted and not yet registered, for as long again for a busy instance, and then for the guest's call under its grant.
 /// Every doubt is a miss.
 pub struct Reader<V> {
-    cache: Arc<Cache<V>>,
-    mailbox: Mailbox<V>,
+    pub(crate) cache: Arc<Cache<V>>,
+    pub(crate) mailbox: Mailbox<V>,
 }
 
 impl<V> Clone for Reader<V> {
@@ -63,6 +64,16 @@ impl<V: Value> Reader<V> {
         self.cache.stats()
     }
 
+    /// The last log lines and faults of the guest, for its tenant. Waits for no guest; costs a copy of them.
+    pub fn recent(&self) -> Recent {
+        self.cache.keeper.journal.recent()
+    }
+
+    /// Whether an operator has suspended the cache. Waits for nobody.
+    pub fn is_held(&self) -> bool {
+        self.cache.is_held.load(Ordering::Acquire)
+    }
+
     /// Whether the vault holds a live session under a name, by now. The guest is not asked.
     pub fn holds(&self, name: Name<'_>) -> bool {
         self.probe(self.cache.fingerprints.key(name), name).is_ok()
@@ -80,9 +91,20 @@ impl<V: Value> Reader<V> {
     where
         V: Clone,
     {
+        self.lookup_or_why(name).ok()
+    }
+
+    /// Like [`Reader::lookup`], and says why there is none.
+    ///
+    /// # Errors
+    /// Why the read gave nothing.
+    pub fn lookup_or_why(&self, name: Name<'_>) -> Result<V, Miss>
+    where
+        V: Clone,
+    {
         let start = start();
         let key = self.cache.fingerprints.key(name);
-        self.answer(self.cache.guard_read(|| self.try_lookup(start, key, name)))
+        self.count(self.cache.guard_read(Callback::Lookup, || self.try_lookup(start, key, name)))
     }
 
     fn try_lookup(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss>
@@ -106,20 +128,28 @@ impl<V: Value> Reader<V> {
     /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
     ///
     /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete` is
-    /// posted.
+    /// posted. While an operator has suspended the cache, sessions stay.
     pub fn take(&self, name: Name<'_>) -> Option<V> {
-        self.take_with_expiry(name).map(|taken| taken.value)
+        self.take_or_why(name).ok().map(|taken| taken.value)
     }
 
     /// Like [`Reader::take`], and says when the session's life would have ended: what comes of it is not to live longer.
-    pub fn take_with_expiry(&self, name: Name<'_>) -> Option<Taken<V>> {
+    ///
+    /// # Errors
+    /// Why the read gave nothing.
+    pub fn take_or_why(&self, name: Name<'_>) -> Result<Taken<V>, Miss> {
         let start = start();
         let key = self.cache.fingerprints.key(name);
-        self.answer(self.cache.guard_read(|| self.try_take(start, key, name)))
+        self.count(self.cache.guard_read(Callback::Lookup, || self.try_take(start, key, name)))
     }
 
     fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<Taken<V>, Miss> {
         let keeper = &*self.cache.keeper;
+        // The guest will not be asked, which is not its choice: nothing is used up.
+        if self.cache.is_held.load(Ordering::Acquire) {
+            self.once_arrived(key, || self.probe(key, name))?;
+            return Err(Miss::Down);
+        }
         let take = || {
             let mut vault = keeper.vault.write();
             let terms = vault.terms();
@@ -137,37 +167,6 @@ impl<V: Value> Reader<V> {
         });
         self.mailbox.forget(key, taken.session);
         answer.map(|_| taken)
-    }
-
-    /// Gives at most `sessions_max` sessions filed under a partial key, in the guest's order: OTP's `select_session/2`.
-    /// What the guest names besides is dropped and counted.
-    pub fn select_session(&self, partial: &[u8], sessions_max: usize) -> Vec<Found<V>>
-    where
-        V: Clone,
-    {
-        let fingerprint = self.cache.fingerprints.partial(partial);
-        let mut call = self.cache.call(Callback::SelectSession);
-        let claims = self.ask(&mut call, |callbacks, call, cache| callbacks.select_session(call, cache, fingerprint));
-        let Ok(claims) = claims else { return Vec::new() };
-        let now_ms = self.cache.keeper.clock.now_ms();
-        let vault = self.cache.keeper.vault.read();
-        let mut seen = Vec::new();
-        let mut found = Vec::new();
-        for claim in claims {
-            if found.len() >= sessions_max {
-                break;
-            }
-            match vault.held(claim, now_ms) {
-                Some(held) if held.name.partial == partial && !seen.contains(&claim) => {
-                    seen.push(claim);
-                    found.push(Found { name: held.name.into(), value: held.value.clone() });
-                }
-                _ => {
-                    self.cache.trouble(Trouble::FalseClaim);
-                }
-            }
-        }
-        found
     }
 
     /// Counts the sessions: OTP's `size/1`.
@@ -275,7 +274,9 @@ impl<V: Value> Reader<V> {
         let answer =
             self.cache.ask(instance, &mut seat, &mut call, |callbacks, call, cache| callbacks.lookup(call, cache, key));
         drop(seat);
-        instance.record_lookup(start.elapsed());
+        let time = start.elapsed();
+        instance.record_lookup(time);
+        self.cache.keeper.stats.times[Callback::Lookup as usize].add(time);
         judge(answer?.ok_or(Miss::Declined)?)
     }
 
@@ -288,7 +289,7 @@ impl<V: Value> Reader<V> {
         })
     }
 
-    fn ask<T>(
+    pub(crate) fn ask<T>(
         &self,
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
@@ -337,13 +338,13 @@ impl<V: Value> Reader<V> {
         }
     }
 
-    fn answer<T>(&self, answer: Result<T, Miss>) -> Option<T> {
+    pub(crate) fn count<T>(&self, answer: Result<T, Miss>) -> Result<T, Miss> {
         let stats = &self.cache.keeper.stats;
         match &answer {
             Ok(_) => stats.hits.add(1),
             Err(cause) => stats.misses[*cause as usize].add(1),
         }
-        answer.ok()
+        answer
     }
 }
 
@@ -354,11 +355,6 @@ impl From<NotHeld> for Miss {
             NotHeld::Expired => Self::Expired,
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "measures a lookup; nothing is decided by it")]
-fn start() -> Instant {
-    Instant::now()
 }
 
 /// A small number for the running thread, to spread threads over instances.

@@ -1,9 +1,12 @@
 //! What a cache counts about itself.
 
+use std::time::{Duration, Instant};
+
 use hdrhistogram::Histogram;
 
 use crate::{
-    Callback, FaultKind,
+    Callback, FaultKind, Value,
+    keeper::Keeper,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -68,7 +71,8 @@ pub enum CacheState {
     Running,
     /// An instance waits out its backoff, or is being rebuilt.
     Restarting,
-    /// The guest has faulted too often; it is tried again after the longest backoff.
+    /// The guest has faulted too often, and is tried again after the longest backoff; or an operator has suspended it, as
+    /// [`CacheStats::is_held`] tells.
     Suspended,
     /// The cache has been terminated, or its owner is gone.
     Ended,
@@ -100,12 +104,73 @@ impl Counter {
     }
 }
 
+/// How long the calls of one callback took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallTimes {
+    /// Calls by their time: each that took no longer than a bound of [`CallTimes::BOUNDS_NS`], and longer than the one
+    /// before it. The last are those above all bounds.
+    pub counts: [u64; Self::BOUNDS_NS.len() + 1],
+    /// All their times together, in nanoseconds.
+    pub sum_ns: u64,
+}
+
+impl CallTimes {
+    /// The upper bounds of the times told apart, in nanoseconds, each inclusive: 250 ns to 250 ms.
+    pub const BOUNDS_NS: [u64; 14] = [
+        250,
+        500,
+        1_000,
+        2_500,
+        5_000,
+        10_000,
+        25_000,
+        50_000,
+        100_000,
+        250_000,
+        1_000_000,
+        5_000_000,
+        25_000_000,
+        250_000_000,
+    ];
+
+    /// How many calls there were.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// The times of one callback's calls, which any thread may add to.
+#[derive(Default)]
+pub(crate) struct Times {
+    counts: [Counter; CallTimes::BOUNDS_NS.len() + 1],
+    sum_ns: Counter,
+}
+
+impl Times {
+    pub(crate) fn add(&self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.counts[CallTimes::BOUNDS_NS.partition_point(|bound| *bound < ns)].add(1);
+        self.sum_ns.add(ns);
+    }
+
+    fn read(&self) -> CallTimes {
+        CallTimes { counts: self.counts.each_ref().map(Counter::read), sum_ns: self.sum_ns.read() }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures a call; nothing is decided by it")]
+pub(crate) fn start() -> Instant {
+    Instant::now()
+}
+
 #[derive(Default)]
 pub(crate) struct Stats {
     pub(crate) hits: Counter,
     pub(crate) misses: [Counter; 9],
     pub(crate) calls: [Counter; 8],
     pub(crate) fuel: [Counter; 8],
+    pub(crate) times: [Times; 8],
     pub(crate) faults: [Counter; 10],
     pub(crate) false_claims: Counter,
     pub(crate) updates: Counter,
@@ -129,18 +194,31 @@ pub(crate) struct Stats {
 pub struct CacheStats {
     /// Whether the guest is being asked.
     pub state: CacheState,
+    /// Whether an operator has suspended the cache: [`Mailbox::suspend`](crate::Mailbox::suspend).
+    pub is_held: bool,
+    /// Whether the guest from before the last upgrade serves, since the new one's faults suspended it.
+    pub is_rolled_back: bool,
     /// Sessions in the vault.
     pub sessions: u64,
     /// What they take with their names, in bytes.
     pub vault_bytes: u64,
-    /// Lookups and takes that gave a session.
+    /// Linear memory of all instances together, in bytes, as of the last call into each. Zero where the guest has none of
+    /// its own. Those being built are left out.
+    pub memory_bytes: u64,
+    /// Lookups, takes and picks that gave a session.
     pub hits: u64,
-    /// Lookups and takes that gave none, by cause, in the order of [`Miss::ALL`].
+    /// Lookups, takes and picks that gave none, by cause, in the order of [`Miss::ALL`].
     pub misses: [u64; 9],
     /// Calls into the guest, in the order of [`Callback::ALL`].
     pub calls: [u64; 8],
     /// Fuel burned, in the order of [`Callback::ALL`].
     pub fuel: [u64; 8],
+    /// How long calls into the guest took, in the order of [`Callback::ALL`].
+    ///
+    /// For `lookup` it is the time of a read that came as far as an instance, from the caller's call to the answer, the wait
+    /// for the instance included; lookups that no caller waits for are left out. For every other callback it is the time of
+    /// the guest's call alone.
+    pub call_times: [CallTimes; 8],
     /// Faults, in the order of [`FaultKind::ALL`].
     pub faults: [u64; 10],
     /// Answers of the guest that the vault refused.
@@ -191,44 +269,79 @@ impl CacheStats {
         self.fuel[callback as usize]
     }
 
+    /// How long the calls of one callback took. For `lookup`, see [`CacheStats::call_times`](field@Self::call_times).
+    pub fn call_times(&self, callback: Callback) -> &CallTimes {
+        &self.call_times[callback as usize]
+    }
+
     /// Faults of one kind.
     pub fn faults(&self, kind: FaultKind) -> u64 {
         self.faults[kind as usize]
     }
 }
 
-impl Stats {
-    pub(crate) fn read(
-        &self,
-        state: CacheState,
-        sessions: u64,
-        vault_bytes: u64,
-        lookup_ns: Histogram<u32>,
-    ) -> CacheStats {
+/// What a reading takes from elsewhere than the counters.
+pub(crate) struct Reading {
+    pub(crate) state: CacheState,
+    pub(crate) is_held: bool,
+    pub(crate) is_rolled_back: bool,
+    pub(crate) memory_bytes: u64,
+    pub(crate) lookup_ns: Histogram<u32>,
+}
+
+impl<V: Value> Keeper<V> {
+    pub(crate) fn stats(&self, reading: Reading) -> CacheStats {
+        let (sessions, vault_bytes) = {
+            let vault = self.vault.read();
+            (vault.len() as u64, vault.bytes() as u64)
+        };
+        let Reading { state, is_held, is_rolled_back, memory_bytes, lookup_ns } = reading;
+        let stats = &self.stats;
         CacheStats {
             state,
+            is_held,
+            is_rolled_back,
             sessions,
             vault_bytes,
-            hits: self.hits.read(),
-            misses: self.misses.each_ref().map(Counter::read),
-            calls: self.calls.each_ref().map(Counter::read),
-            fuel: self.fuel.each_ref().map(Counter::read),
-            faults: self.faults.each_ref().map(Counter::read),
-            false_claims: self.false_claims.read(),
-            updates: self.updates.read(),
-            refused: self.refused.read(),
-            evicted: self.evicted.read(),
-            overflowed: self.overflowed.read(),
-            expired: self.expired.read(),
-            revoked: self.revoked.read(),
-            restarts: self.restarts.read(),
-            upgrades: self.upgrades.read(),
-            upgrades_refused: self.upgrades_refused.read(),
-            rollbacks: self.rollbacks.read(),
-            posts_dropped: self.posts_dropped.read(),
-            log_lines: self.log_lines.read(),
-            log_lines_dropped: self.log_lines_dropped.read(),
+            memory_bytes,
+            hits: stats.hits.read(),
+            misses: stats.misses.each_ref().map(Counter::read),
+            calls: stats.calls.each_ref().map(Counter::read),
+            fuel: stats.fuel.each_ref().map(Counter::read),
+            call_times: stats.times.each_ref().map(Times::read),
+            faults: stats.faults.each_ref().map(Counter::read),
+            false_claims: stats.false_claims.read(),
+            updates: stats.updates.read(),
+            refused: stats.refused.read(),
+            evicted: stats.evicted.read(),
+            overflowed: stats.overflowed.read(),
+            expired: stats.expired.read(),
+            revoked: stats.revoked.read(),
+            restarts: stats.restarts.read(),
+            upgrades: stats.upgrades.read(),
+            upgrades_refused: stats.upgrades_refused.read(),
+            rollbacks: stats.rollbacks.read(),
+            posts_dropped: stats.posts_dropped.read(),
+            log_lines: stats.log_lines.read(),
+            log_lines_dropped: stats.log_lines_dropped.read(),
             lookup_ns,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_counted_under_the_first_bound_that_it_does_not_exceed() {
+        let times = Times::default();
+        for ns in [0, 250, 251, 250_000_000, 250_000_001] {
+            times.add(Duration::from_nanos(ns));
+        }
+        let read = times.read();
+        let mut counts = [0; CallTimes::BOUNDS_NS.len() + 1];
+        (counts[0], counts[1], counts[13], counts[14]) = (2, 1, 1, 1);
+        assert_eq!((read.counts, read.count(), read.sum_ns), (counts, 5, 500_000_502));
     }
 }

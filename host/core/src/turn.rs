@@ -3,9 +3,10 @@
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use crate::{
-    Call, Callback, Claim, Fault, FuelBudget, Key, OwnedName, Refusal, Session, Terms, Value,
+    Call, Callback, Claim, Fault, FuelBudget, Key, OwnedName, Refusal, Session, TakenOut, Terms, Value,
     cache::{Cache, Instance, Running, Trouble},
     mailbox::Message,
+    moving::Origin,
     sync::{atomic::Ordering, mpsc::SyncSender},
     upgrade::{Previous, Upgrade},
 };
@@ -129,6 +130,7 @@ impl<V: Value> Work for Cache<V> {
         if let Some(reply) = side.opening.take() {
             return self.open(&mut side, reply);
         }
+        self.purge(&mut side);
         if self.is_closing.load(Ordering::Acquire) {
             if let Some(running) = self.instances.iter().find_map(Instance::remove) {
                 self.terminate_one(running);
@@ -138,7 +140,6 @@ impl<V: Value> Work for Cache<V> {
             return Turn::Ended;
         }
         let side = &mut *side;
-        self.purge(side);
         if let Some(due_ms) = self.keeper.budget.overdrawn_until(self.keeper.clock.now_ms()) {
             return Turn::Idle { due_ms };
         }
@@ -199,8 +200,9 @@ impl<V: Value> Cache<V> {
             callbacks.terminate(call, cache)
         });
         if let Err(fault) = ended {
-            self.keeper.stats.faults[fault.kind() as usize].add(1);
-            tracing::warn!(cache = self.keeper.label, "guest fault in `terminate`: {fault}");
+            self.keeper.note_fault(Callback::Terminate, &fault);
+            let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
+            tracing::warn!(tenant, role, "guest fault in `terminate`: {fault}");
         }
     }
 
@@ -240,7 +242,7 @@ impl<V: Value> Cache<V> {
         // A reply fails when the owner's handle no longer waits: then nobody needs it.
         match message {
             Message::Update { key, name, value, terms, reply } => {
-                let done = self.update(side, key, name, value, terms);
+                let done = self.update(side, key, name, value, terms, None);
                 self.arrived(key);
                 let _ = reply.map(|reply| reply.send(done));
             }
@@ -249,6 +251,11 @@ impl<V: Value> Cache<V> {
                 let _ = reply.map(|reply| reply.send(done));
             }
             Message::Forget { key, session } => self.forget(side, key, session),
+            Message::Adopt { key, name, value, terms, origin, reply } => {
+                let is_new = self.keeper.vault.read().probe(key, name.name(), self.keeper.clock.now_ms()).is_err();
+                let is_done = is_new && self.update(side, key, name, value, terms, Some(&origin)).is_ok();
+                let _ = reply.send(is_done);
+            }
             Message::Revoked { mut keys } => {
                 // A session that has come since stands in for the one that was revoked.
                 let vault = self.keeper.vault.read();
@@ -256,6 +263,9 @@ impl<V: Value> Cache<V> {
                 side.owe(0, keys);
             }
             Message::Upgrade { guest, reply } => self.begin_upgrade(side, guest, reply),
+            Message::UndoUpgrade { reply } => {
+                let _ = reply.send(self.undo_upgrade(side));
+            }
             Message::Sweep { reply } => {
                 side.owe(0, self.sweep(usize::MAX));
                 // Answered once the guest has been told of all.
@@ -268,6 +278,7 @@ impl<V: Value> Cache<V> {
         true
     }
 
+    /// Registers a session, which may come from another cache.
     fn update(
         self: &Arc<Self>,
         side: &mut OwnerSide,
@@ -275,12 +286,13 @@ impl<V: Value> Cache<V> {
         name: OwnedName,
         value: V,
         terms: Terms,
+        origin: Option<&Origin<V>>,
     ) -> Result<(), Refusal> {
         let stats = &self.keeper.stats;
         let now_ms = self.keeper.clock.now_ms();
         let admitted = self.keeper.vault.write().admit(key, name, value, terms, now_ms);
         let session = admitted.inspect_err(|_| stats.refused.add(1))?;
-        let out = {
+        let (out, revoked) = {
             let mut seat = self.instances[0].lock();
             let mut call = self.call(Callback::Update);
             let answer = self.ask(&self.instances[0], &mut seat, &mut call, |callbacks, call, cache| {
@@ -288,9 +300,10 @@ impl<V: Value> Cache<V> {
             });
             let evictions = answer.map_or_else(|_| Vec::new(), |()| call.into_evictions());
             // Under the instance's lock, so that no reader sees the guest's new answer and the vault's old one.
-            self.keeper.vault.write().commit(session, &evictions)
+            self.commit(session, &evictions, origin)
         };
-        stats.updates.add(1);
+        stats.updates.add(u64::from(revoked.is_none()));
+        stats.refused.add(u64::from(revoked.is_some()));
         stats.evicted.add(out.evicted.len() as u64);
         stats.overflowed.add(out.victims.len() as u64);
         for instance in &self.instances[1..] {
@@ -306,7 +319,25 @@ impl<V: Value> Cache<V> {
         Self::give_candidates(side, key, session);
         side.owe(1, out.evicted);
         side.owe(0, out.victims);
+        if let Some(key) = revoked {
+            side.owe(0, vec![key]);
+            return Err(Refusal::Revoked);
+        }
         Ok(())
+    }
+
+    /// Makes a session live, unless what it comes from has been revoked: then it is taken out before anybody sees it.
+    fn commit(&self, session: Session, evictions: &[Claim], origin: Option<&Origin<V>>) -> (TakenOut, Option<Key>) {
+        let commit = |is_revoked| {
+            let mut vault = self.keeper.vault.write();
+            let out = vault.commit(session, evictions);
+            let revoked = if is_revoked { vault.evict(session.into()) } else { None };
+            (out, revoked)
+        };
+        match origin {
+            Some(origin) => origin.judge(commit),
+            None => commit(false),
+        }
     }
 
     fn delete(self: &Arc<Self>, side: &mut OwnerSide, name: &OwnedName) -> bool {
@@ -336,6 +367,9 @@ impl<V: Value> Cache<V> {
             }
         }
         self.delete_in_candidates(side, key);
+        if self.is_held.load(Ordering::Acquire) {
+            side.restart = None;
+        }
         if let Some(restart) = &mut side.restart {
             restart.replay.forget(key);
         }
@@ -396,22 +430,38 @@ impl<V: Value> Cache<V> {
         expired
     }
 
-    /// As a cache is suspended, drops the instances that it still has, and undoes an upgrade on probation.
+    /// As a cache is suspended, drops the instances that it still has, and undoes an upgrade on probation. An operator's
+    /// suspension says nothing against the guest, and undoes none.
     fn purge(&self, side: &mut OwnerSide) {
         let now_ms = self.keeper.clock.now_ms();
         side.previous.take_if(|previous| previous.until_ms <= now_ms);
-        let is_suspended = self.is_suspended.load(Ordering::Acquire);
-        if is_suspended && !side.is_purged {
-            side.restart = None;
-            self.instances.iter().for_each(|instance| drop(instance.remove()));
-            side.is_purged = !self.roll_back(side);
+        if !self.is_suspended.load(Ordering::Acquire) {
+            side.is_purged = false;
             return;
         }
-        side.is_purged = is_suspended;
+        let (is_held, is_tripped) = {
+            let breaker = self.breaker.lock();
+            (breaker.is_held(), breaker.is_suspended())
+        };
+        let is_tripping = is_tripped && !side.is_purged;
+        // While an operator holds the cache, each time: an upgrade may have seated others. A cache that has faulted too often
+        // may be trying its guest again.
+        if is_held || is_tripping {
+            side.restart = None;
+            self.instances.iter().filter(|instance| !instance.is_down()).for_each(|instance| drop(instance.remove()));
+        }
+        if is_held {
+            // They are told nothing either.
+            side.outgoing = VecDeque::new();
+        }
+        side.is_purged = is_tripped && !(is_tripping && self.roll_back(side));
     }
 
     /// Begins to build an instance that is down, once its backoff is over, or goes on replaying into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
+        if self.is_held.load(Ordering::Acquire) {
+            return false;
+        }
         if let Some(restart) = side.restart.take() {
             side.restart = self.replay_restart(side, restart);
             return true;
@@ -484,7 +534,7 @@ impl<V: Value> Cache<V> {
     /// When the cache wants a turn at the latest.
     fn due_ms(&self, side: &OwnerSide) -> u64 {
         let is_down = self.instances.iter().any(Instance::is_down);
-        let retry_at = self.breaker.lock().retry_at().filter(|_| is_down);
+        let retry_at = self.breaker.lock().next_try().filter(|_| is_down);
         let upgrade_at = side.upgrade.as_ref().and_then(|upgrade| upgrade.overdrawn_until(self.keeper.clock.now_ms()));
         [retry_at, upgrade_at].into_iter().flatten().fold(side.sweep_at_ms, u64::min)
     }

@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     Call, Callback, Claim, Fault, FuelBudget, Guest, Key, PartialKey, Session, SessionId, UpgradeError, Value,
+    breaker::Breaker,
     cache::Cache,
     sync::{atomic::Ordering, mpsc::SyncSender},
     turn::{OwnerSide, Replay},
@@ -126,16 +127,16 @@ impl<V: Value> Cache<V> {
         reply: &SyncSender<Result<UpgradeReport, UpgradeError>>,
         answer: Result<UpgradeReport, UpgradeError>,
     ) {
-        let cache = self.keeper.label.as_str();
+        let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
         match &answer {
             Ok(report) => {
                 self.keeper.stats.upgrades.add(1);
                 let UpgradeReport { sessions, evicted, took_ms, .. } = report;
-                tracing::info!(cache, sessions, evicted, took_ms, "upgraded");
+                tracing::info!(tenant, role, sessions, evicted, took_ms, "upgraded");
             }
             Err(error) => {
                 self.keeper.stats.upgrades_refused.add(1);
-                tracing::warn!(cache, "not upgraded: {error}");
+                tracing::warn!(tenant, role, "not upgraded: {error}");
             }
         }
         // If whoever asked is gone, nobody needs the answer.
@@ -333,7 +334,8 @@ impl<V: Value> Cache<V> {
         for (instance, candidate) in self.instances.iter().zip(candidates) {
             side.outgoing.extend(instance.put(candidate.replay.running));
         }
-        self.reset_breaker();
+        self.with_breaker(Breaker::reset);
+        self.is_rolled_back.store(false, Ordering::Release);
         let evicted = self.evict(evictions.into_iter().collect());
         let report = UpgradeReport {
             instances: self.instances.len(),
@@ -347,20 +349,33 @@ impl<V: Value> Cache<V> {
         Ok(report)
     }
 
-    /// Takes the guest before the last upgrade again, where the new one is on probation. Says whether it was.
+    /// Takes the guest before the last upgrade again, where the new one is suspended on probation. Says whether it was.
     pub(crate) fn roll_back(&self, side: &mut OwnerSide) -> bool {
-        let Some(previous) = side.previous.take() else { return false };
-        *self.guest.lock() = previous.guest;
-        self.reset_breaker();
-        self.keeper.stats.rollbacks.add(1);
-        tracing::warn!(cache = self.keeper.label, "rolled back: the new guest was suspended on probation");
-        true
+        let is_done = self.seat_previous(side);
+        if is_done {
+            self.keeper.stats.rollbacks.add(1);
+            self.is_rolled_back.store(true, Ordering::Release);
+            let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
+            tracing::warn!(tenant, role, "rolled back: the new guest was suspended on probation");
+        }
+        is_done
     }
 
-    fn reset_breaker(&self) {
-        let mut breaker = self.breaker.lock();
-        breaker.reset();
-        self.is_suspended.store(false, Ordering::Release);
+    /// Undoes the last upgrade, where it is on probation: the instances are built anew, by replay. Says whether it was.
+    pub(crate) fn undo_upgrade(&self, side: &mut OwnerSide) -> bool {
+        let is_done = self.seat_previous(side);
+        if is_done {
+            side.restart = None;
+            self.instances.iter().for_each(|instance| drop(instance.remove()));
+        }
+        is_done
+    }
+
+    fn seat_previous(&self, side: &mut OwnerSide) -> bool {
+        let Some(previous) = side.previous.take() else { return false };
+        *self.guest.lock() = previous.guest;
+        self.with_breaker(Breaker::reset);
+        true
     }
 }
 

@@ -148,6 +148,8 @@ pub struct Held<'a, V> {
     pub name: Name<'a>,
     /// The session itself.
     pub value: &'a V,
+    /// When its life ends, on the cache's clock.
+    pub expires_ms: u64,
 }
 
 /// A session's number is its slot's generation and the slot's index. A slot whose generations are used up is retired,
@@ -322,13 +324,18 @@ impl<V: Value> Vault<V> {
     /// Whether a claim names the session under a key, or one that lately was. A guest that is told late of a change may name
     /// either.
     pub(crate) fn is_or_was(&self, claim: Claim, key: Key) -> bool {
-        let Ok(index) = usize::try_from(claim.0 & u64::from(VaultBounds::SESSIONS_END)) else { return false };
-        let Some(slot) = self.slots.get(index) else { return false };
-        let is = || slot.entry.as_ref().is_some_and(|entry| entry.key == key);
+        self.key_of(claim) == Some(key)
+    }
+
+    /// The key of the session that a claim names, or of the one that it lately named.
+    pub(crate) fn key_of(&self, claim: Claim) -> Option<Key> {
+        let index = usize::try_from(claim.0 & u64::from(VaultBounds::SESSIONS_END)).ok()?;
+        let slot = self.slots.get(index)?;
         let generation = u64::from(slot.generation);
         match claim.0 >> SLOT_BITS {
-            own if own == generation => is(),
-            own => own + 1 == generation && slot.last == Some(key),
+            own if own == generation => slot.entry.as_ref().map(|entry| entry.key),
+            own if own + 1 == generation => slot.last,
+            _ => None,
         }
     }
 
@@ -376,6 +383,7 @@ impl<V: Value> Vault<V> {
             key: entry.key,
             name: entry.name.name(),
             value: &entry.value,
+            expires_ms: entry.expires_ms,
         })
     }
 

@@ -407,6 +407,72 @@ fn an_upgrade_loses_no_session_and_makes_no_false_claim() {
 }
 
 #[test]
+fn an_operators_suspension_loses_no_session_and_ends() {
+    explore(|| {
+        let mut house = House::honest();
+        (1..=2).for_each(|id| house.update(id, 0).unwrap());
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let operator = thread::spawn(move || {
+            reader.mailbox().suspend();
+            assert!(post(reader.mailbox(), &live, 3, 0));
+            assert_eq!((lookup(&reader, 1), take(&reader, 2)), (None, None), "no guest is asked");
+            assert!(reader.stats().is_held);
+            reader.mailbox().resume();
+            // As fast as an operator never is.
+            if thread_rng().gen_bool(0.5) {
+                reader.mailbox().suspend();
+                reader.mailbox().resume();
+            }
+        });
+        let reader = house.reader.clone();
+        let looker = thread::spawn(move || {
+            assert!(matches!(lookup(&reader, 1), None | Some(0)));
+            assert!(matches!(lookup(&reader, 2), None | Some(0)));
+        });
+        house.update(4, 0).unwrap();
+        house.owner.delete(name(&[4]));
+        if thread_rng().gen_bool(0.5) {
+            house.owner.upgrade(Arc::new(NativeLru)).unwrap();
+        }
+        house.update(5, 0).unwrap();
+        operator.join().unwrap();
+        looker.join().unwrap();
+        house.come_back();
+        house.check_quiet(&[1, 2, 3, 5]);
+        let stats = house.owner.stats();
+        assert_eq!((stats.rollbacks, stats.false_claims, stats.faults.iter().sum::<u64>()), (0, 0, 0));
+        house.check_end();
+    });
+}
+
+#[test]
+fn a_session_that_moves_does_not_come_after_a_revocation_where_it_was() {
+    explore(|| {
+        let mut house = House::honest();
+        let (mut to, reader) = house.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
+        (1..=2).for_each(|id| house.update(id, 0).unwrap());
+        let held = |reader: &Reader<Note>| [1, 2].map(|id| reader.holds(name(&[id])));
+        let (from, other) = (house.reader.clone(), reader.clone());
+        let terms = to.mailbox().terms();
+        let revoker = thread::spawn(move || {
+            from.mailbox().revoke();
+            held(&other)
+        });
+        let handed = house.owner.hand_over(&mut to, terms);
+        let at_revocation = revoker.join().unwrap();
+        to.settle();
+        house.owner.settle();
+        let last = held(&reader);
+        assert!(last.iter().zip(at_revocation).all(|(last, then)| then || !last), "{at_revocation:?}, then {last:?}");
+        let (here, there) = (house.reader.size(), reader.size());
+        assert_eq!((here.held, here.claimed), (0, Some(0)));
+        assert_eq!((there.held, there.claimed), (handed, Some(handed as u64)));
+        drop(to);
+        house.check_end();
+    });
+}
+
+#[test]
 fn an_upgrade_to_a_guest_that_fails_leaves_the_old_one_with_every_session() {
     explore(|| {
         let mut house = House::honest();

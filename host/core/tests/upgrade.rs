@@ -283,7 +283,7 @@ fn a_session_inherits_the_end_of_the_one_before_it() {
     owner.update(name(&[0]), secret()).unwrap();
     for link in 1..=24_u8 {
         let terms = reader.mailbox().terms();
-        let taken = reader.take_with_expiry(name(&[link - 1])).expect("the chain holds for 24 hours");
+        let taken = reader.take_or_why(name(&[link - 1])).expect("the chain holds for 24 hours");
         reader.mailbox().update_on(name(&[link]), taken.value, terms.until(taken.expires_ms));
         owner.settle();
         clock.advance(60 * 60 * 1_000);

@@ -176,7 +176,7 @@ impl Tenant {
 
     pub(crate) fn config_for(&self, server_name: &str) -> Arc<ServerConfig> {
         let tls = self.tls.read().unwrap_or_else(PoisonError::into_inner);
-        tls.sessions.scoped(&tls.config, server_name)
+        tls.sessions.scoped(&tls.config, server_name).config
     }
 
     /// Changes how the tenant speaks TLS, for connections from now on. Sessions of another trust decision are wiped; says

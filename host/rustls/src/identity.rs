@@ -32,27 +32,42 @@ impl TlsIdentity {
         alpn: &[Vec<u8>],
         extra: &[u8],
     ) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(b"innkeeper TLS configuration 1\0");
-        context.update(&[client_auth as u8]);
-        // Each list and each part with its length, so that no two configurations run together.
-        let mut list = |parts: &mut dyn ExactSizeIterator<Item = &[u8]>| {
-            context.update(&(parts.len() as u64).to_be_bytes());
-            for part in parts {
-                context.update(&(part.len() as u64).to_be_bytes());
-                context.update(part);
-            }
-        };
-        list(&mut client_roots.iter().map(AsRef::as_ref));
-        list(&mut certificates.iter().map(AsRef::as_ref));
-        list(&mut alpn.iter().map(Vec::as_slice));
-        list(&mut std::iter::once(extra));
-        let digest = context.finish();
-        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+        let digest = Digest::new(b"innkeeper TLS configuration 2\0")
+            .list(std::iter::once([client_auth as u8].as_slice()))
+            .list(client_roots.iter().map(AsRef::as_ref))
+            .list(certificates.iter().map(AsRef::as_ref))
+            .list(alpn.iter().map(Vec::as_slice))
+            .list(std::iter::once(extra));
+        Self(digest.finish())
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
+    }
+}
+
+/// A digest of lists of byte strings. Each list and each part goes in with its length, so that no two run together.
+pub(crate) struct Digest(Context);
+
+impl Digest {
+    /// `domain` says what is digested, so that no two kinds of things have one digest.
+    pub(crate) fn new(domain: &[u8]) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(domain);
+        Self(context)
+    }
+
+    pub(crate) fn list<'a>(mut self, parts: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
+        self.0.update(&(parts.len() as u64).to_be_bytes());
+        for part in parts {
+            self.0.update(&(part.len() as u64).to_be_bytes());
+            self.0.update(part);
+        }
+        self
+    }
+
+    pub(crate) fn finish(self) -> [u8; TlsIdentity::LEN] {
+        self.0.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 }
 

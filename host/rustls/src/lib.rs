@@ -2,11 +2,15 @@
 //!
 //! [`ServerSessions`] is one tenant's store in the server role. For each connection it gives rustls a store of that
 //! connection's own, which knows the server name that the client asked for, and bounds what the connection may cost.
+//! Afterwards it says what became of the connection's resumption. [`ClientSessions`] is the same in the client role, for one
+//! upstream.
 //!
 //! What a guest does never shows in a handshake but as a full one. This crate never learns what a guest is: it sees a
 //! [`Reader`] and a [`Mailbox`](innkeeper_core::Mailbox).
 
+mod client;
 mod identity;
+mod outcome;
 
 use std::{
     fmt,
@@ -17,13 +21,19 @@ use std::{
     time::Duration,
 };
 
-use innkeeper_core::{Name, Reader, Secret, Terms};
+use innkeeper_core::{Miss, Name, Reader, Secret, Terms};
 use rustls::{
     ServerConfig,
     server::{NoServerSessionStorage, StoresServerSessions},
 };
 
-pub use crate::identity::{ClientAuth, TlsIdentity};
+use crate::outcome::Outcome;
+
+pub use crate::{
+    client::{ClientSession, ClientSessions, upstream_identity},
+    identity::{ClientAuth, TlsIdentity},
+    outcome::Resumption,
+};
 
 /// The length of every session id and ticket id that rustls issues. Another length is nothing of ours.
 const ID_LEN: usize = 32;
@@ -44,6 +54,21 @@ pub struct ServerSessions {
     identity: TlsIdentity,
 }
 
+/// A configuration for one connection, and what the connection's store has seen.
+#[derive(Debug)]
+pub struct Scoped {
+    /// What the connection is to be made of.
+    pub config: Arc<ServerConfig>,
+    outcome: Arc<Outcome>,
+}
+
+impl Scoped {
+    /// What became of the connection's resumption. To be asked after the handshake, which says whether it resumed a session.
+    pub fn resumption(&self, is_resumed: bool) -> Resumption {
+        self.outcome.resumption(is_resumed)
+    }
+}
+
 impl ServerSessions {
     /// A store over a cache that was opened in the server role. What is stored under one identity is unknown under another.
     pub fn new(reader: Reader<Secret>, identity: TlsIdentity) -> Self {
@@ -54,8 +79,9 @@ impl ServerSessions {
     ///
     /// Costs a copy of the configuration's references. Blocking guest calls then happen on the thread that drives the
     /// handshake; see [`Reader`] for how long.
-    pub fn scoped(&self, config: &ServerConfig, server_name: &str) -> Arc<ServerConfig> {
+    pub fn scoped(&self, config: &ServerConfig, server_name: &str) -> Scoped {
         let mut config = config.clone();
+        let outcome = Arc::<Outcome>::default();
         config.session_storage = Arc::new(ConnectionSessions {
             reader: self.reader.clone(),
             terms: self.reader.mailbox().terms(),
@@ -64,8 +90,9 @@ impl ServerSessions {
             is_tls12: AtomicBool::new(false),
             asks_left: AtomicU32::new(ASKS_MAX),
             expires_ms: AtomicU64::new(u64::MAX),
+            outcome: Arc::clone(&outcome),
         });
-        Arc::new(config)
+        Scoped { config: Arc::new(config), outcome }
     }
 }
 
@@ -102,6 +129,7 @@ struct ConnectionSessions {
     asks_left: AtomicU32,
     /// When the session ends that this connection may have resumed; what it stores ends no later.
     expires_ms: AtomicU64,
+    outcome: Arc<Outcome>,
 }
 
 /// An id with what it is bound to before it: the protocol version, and the TLS configuration. An id is unknown under
@@ -132,6 +160,29 @@ impl ConnectionSessions {
         let spend = |left: u32| left.checked_sub(1);
         !self.reader.may_hold(name) || self.asks_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, spend).is_ok()
     }
+
+    /// Asks for what is under a key in a version of TLS, where the connection still may, and notes what becomes of it.
+    fn read<T>(&self, version: Version, key: &[u8], ask: impl FnOnce(Name<'_>) -> Result<T, Miss>) -> Option<T> {
+        let Some(id) = self.bound(version, key) else {
+            self.outcome.missed(Miss::Absent);
+            return None;
+        };
+        let name = self.name(&id);
+        if !self.may_ask(name) {
+            self.outcome.spent();
+            return None;
+        }
+        match ask(name) {
+            Ok(found) => {
+                self.outcome.given();
+                Some(found)
+            }
+            Err(cause) => {
+                self.outcome.missed(cause);
+                None
+            }
+        }
+    }
 }
 
 impl StoresServerSessions for ConnectionSessions {
@@ -149,16 +200,12 @@ impl StoresServerSessions for ConnectionSessions {
 
     /// TLS 1.2: a session id may be used many times.
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let id = self.bound(Version::Tls12, key)?;
-        let name = self.name(&id);
-        self.may_ask(name).then(|| self.reader.lookup(name))?.map(Secret::into_exposed)
+        self.read(Version::Tls12, key, |name| self.reader.lookup_or_why(name)).map(Secret::into_exposed)
     }
 
     /// TLS 1.3: a ticket is used once.
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
-        let id = self.bound(Version::Tls13, key)?;
-        let name = self.name(&id);
-        let taken = self.may_ask(name).then(|| self.reader.take_with_expiry(name))??;
+        let taken = self.read(Version::Tls13, key, |name| self.reader.take_or_why(name))?;
         // Resumed or not: rustls does not tell, and a full handshake's session may end early.
         self.expires_ms.fetch_min(taken.expires_ms, Ordering::AcqRel);
         Some(taken.value.into_exposed())

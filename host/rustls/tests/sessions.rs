@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use innkeeper_core::{
     CacheConfig, Callback, Clock, Limits, Miss, NativeLru, Owner, Owners, Reader, Role, Secret, SizeClass,
 };
-use innkeeper_rustls::{ClientAuth, ServerSessions, TlsIdentity, prepare};
+use innkeeper_rustls::{ClientAuth, Resumption, ServerSessions, TlsIdentity, prepare};
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer, server::StoresServerSessions};
 
 struct Tenant {
@@ -39,7 +39,7 @@ impl Tenant {
     }
 
     fn connection(&self, server_name: &str) -> Arc<dyn StoresServerSessions> {
-        Arc::clone(&self.sessions.scoped(&self.config, server_name).session_storage)
+        Arc::clone(&self.sessions.scoped(&self.config, server_name).config.session_storage)
     }
 
     fn lookups(&self) -> u64 {
@@ -198,4 +198,29 @@ fn nothing_secret_is_in_a_debug_text() {
     connection.put(KEY.to_vec(), b"session".to_vec());
     let text = format!("{connection:?} {:?} {:?}", tenant.sessions, Secret::new(b"session".to_vec()));
     assert!(!text.contains("session\"") && !text.contains("115, 101"), "{text}");
+}
+
+#[test]
+fn a_connection_tells_why_it_did_not_resume() {
+    let mut tenant = Tenant::open();
+    let scoped = |tenant: &Tenant| tenant.sessions.scoped(&tenant.config, "a");
+    let none = scoped(&tenant);
+    assert_eq!((none.resumption(false), none.resumption(true)), (Resumption::NotOffered, Resumption::Resumed));
+    none.config.session_storage.take(&[7; 31]);
+    assert_eq!(none.resumption(false), Resumption::Missed(Miss::Absent), "a key of another length");
+    for number in 0..4_u8 {
+        tenant.connection("a").put(vec![number; 32], b"session".to_vec());
+    }
+    tenant.owner.settle();
+    let refused = scoped(&tenant);
+    assert!(refused.config.session_storage.take(&[0; 32]).is_some());
+    assert_eq!(refused.resumption(false), Resumption::Refused, "given, and not resumed");
+    tenant.reader.mailbox().suspend();
+    let greedy = scoped(&tenant);
+    greedy.config.session_storage.take(&KEY);
+    greedy.config.session_storage.take(&[1; 32]);
+    assert_eq!(greedy.resumption(false), Resumption::Missed(Miss::Down), "the first cause that says more than absent");
+    (2..4).for_each(|number| _ = greedy.config.session_storage.take(&[number; 32]));
+    assert_eq!(greedy.resumption(false), Resumption::TooManyAsks);
+    assert_eq!(Resumption::Missed(Miss::FalseClaim).name(), "false-claim");
 }

@@ -174,11 +174,11 @@ impl Server {
         let sessions = ServerSessions::new(reader.clone(), identity(b""));
         let reconfigured = ServerSessions::new(reader.clone(), identity(b"changed"));
         for version in [&TLS13, &TLS13, &TLS12, &TLS12] {
-            handshake(sessions.scoped(&config, NAME), &certificate, version);
+            handshake(sessions.scoped(&config, NAME).config, &certificate, version);
         }
         // rustls goes on to the next id after a session that it cannot read.
         for number in 0..UNREADABLE {
-            let store = Arc::clone(&sessions.scoped(&config, NAME).session_storage);
+            let store = Arc::clone(&sessions.scoped(&config, NAME).config.session_storage);
             assert!(store.put(vec![number; 32], vec![0; 40]), "the mailbox has room");
         }
         owner.settle();
@@ -212,7 +212,7 @@ impl Server {
         let name = if client.is_misdirected { "b.example" } else { NAME };
         let sessions = if client.is_reconfigured { &self.reconfigured } else { &self.sessions };
         let mut connection =
-            ServerConnection::new(sessions.scoped(&self.config, name)).expect("the configuration is good");
+            ServerConnection::new(sessions.scoped(&self.config, name).config).expect("the configuration is good");
         for mut piece in bytes.chunks(usize::from(client.piece) * 16 + 1).chain([&client.rest[..]]) {
             while !piece.is_empty() {
                 let is_over = !connection.read_tls(&mut piece).is_ok_and(|read| read > 0);

@@ -301,7 +301,7 @@ impl House {
     }
 
     fn take(&mut self, which: Which) {
-        match self.reader.take_with_expiry(which.name()) {
+        match self.reader.take_or_why(which.name()).ok() {
             Some(taken) => {
                 self.check(which, &taken.value);
                 let entry = self.model.remove(&which);
