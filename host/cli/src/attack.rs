@@ -22,8 +22,8 @@ use std::{
 use anyhow::{Context as _, bail};
 use innkeeper_artifacts::{ARTIFACTS, Artifact, artifact};
 use innkeeper_proxy::{
-    GuestLoader, Inspection, LoadError, Proxy, ProxyConfig, ProxyLimits, StartError, TenantConfig, TenantStats,
-    TenantTls, Wasi,
+    GuestLoader, Inspection, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, StartError, TenantBounds,
+    TenantConfig, TenantStats, TenantTls, Upstream, Wasi,
     core::{CacheConfig, CacheStats, Clock, Guest, Limits, Owners, Property, Role, SizeClass},
 };
 use tokio::task::JoinSet;
@@ -160,12 +160,12 @@ impl House {
         for name in NEIGHBOURS {
             let (stand, tls) = Stand::new(name)?;
             let limits = Limits::new(SizeClass::Small);
-            let guest = loader.load(component_of(name)?, Wasi::None, &limits)?;
+            let guest = loader.load(component_of(name)?, SizeClass::Small, Wasi::None, &limits)?;
             tenants.push(tenant(name, &stand, tls, upstream, CacheConfig::new(name, Role::Server, limits), guest));
             neighbours.push(stand);
         }
         let config = ProxyConfig {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listeners: vec![(ListenerConfig::new((Ipv4Addr::LOCALHOST, 0).into()), None)],
             limits: ProxyLimits { drain: Duration::from_secs(2), ..ProxyLimits::default() },
             maxima: None,
             tenants,
@@ -234,7 +234,7 @@ impl House {
         let (stand, tls) = Stand::new(ATTACKER)?;
         let limits = Limits::new(SizeClass::Small);
         let (loader, loads_within) = (self.loader.clone(), limits.clone());
-        let loaded = blocking(move || loader.load(component, Wasi::None, &loads_within)).await?;
+        let loaded = blocking(move || loader.load(component, SizeClass::Small, Wasi::None, &loads_within)).await?;
         let guest = match loaded {
             Ok(guest) => guest,
             Err(error) => return Ok(Outcome::Refused(error)),
@@ -311,7 +311,8 @@ fn tenant(
     guest: Arc<dyn Guest>,
 ) -> TenantConfig {
     let server_names = vec![stand.server_name.clone()];
-    TenantConfig { name: name.to_owned(), server_names, tls, upstream, cache, guest }
+    let (upstream, bounds) = (Upstream::plain(upstream), TenantBounds::default());
+    TenantConfig { name: name.to_owned(), server_names, tls, upstream, cache, guest, bounds }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> anyhow::Result<T> {

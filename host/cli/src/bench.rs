@@ -72,7 +72,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", serde_json::to_string_pretty(&prices)?)?;
     } else {
         let component = options.load.component.display();
-        writeln!(out, "{component}: {} bytes, size class {}", file.bytes.len(), file.class_name())?;
+        writeln!(out, "{component}: {} bytes, size class {}", file.bytes.len(), file.class.name())?;
         write!(out, "{}", text(&prices))?;
     }
     out.flush()?;

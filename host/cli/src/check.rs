@@ -58,7 +58,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     if !options.json {
         let sealed = if component.is_sealed() { "sealed" } else { "closed WASI" };
-        let head = (options.load.component.display(), file.bytes.len(), sealed, file.class_name());
+        let head = (options.load.component.display(), file.bytes.len(), sealed, file.class.name());
         print_line(&format!("{}: {} bytes, {}, size class {}\n", head.0, head.1, head.2, head.3));
     }
     // A panic that a case provokes on purpose, or that ends it, is told by its failure.
@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let json = JsonReport {
             component: options.load.component.display().to_string(),
             bytes: file.bytes.len(),
-            size_class: file.class_name(),
+            size_class: file.class.name(),
             is_sealed: component.is_sealed(),
             imports: component.imports,
             is_passed: report.is_passed(),

@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use innkeeper_artifacts::{Artifact, artifact};
 use innkeeper_proxy::{
-    GuestLoader, Proxy, ProxyConfig, ProxyLimits, TenantConfig, Wasi,
+    GuestLoader, ListenerConfig, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, Upstream, Wasi,
     core::{CacheConfig, Limits, Owners, Role, SizeClass},
 };
 use tokio::time::Instant;
@@ -67,7 +67,7 @@ async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
     let upstream = upstream::start().await?;
     let (stands, tenants) = stands(&artifacts, upstream)?;
     let config = ProxyConfig {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        listeners: vec![(ListenerConfig::new((Ipv4Addr::LOCALHOST, 0).into()), None)],
         limits: ProxyLimits { drain: Duration::from_secs(2), ..ProxyLimits::default() },
         maxima: None,
         tenants,
@@ -123,15 +123,18 @@ fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Resu
     let mut tenants = Vec::new();
     for artifact in artifacts {
         let Ok(component) = artifact.component else { continue };
-        let guest = loader.load(component, Wasi::None, &limits).with_context(|| format!("guest {}", artifact.name))?;
+        let guest = loader
+            .load(component, SizeClass::Small, Wasi::None, &limits)
+            .with_context(|| format!("guest {}", artifact.name))?;
         let (stand, tls) = Stand::new(artifact.name)?;
         tenants.push(TenantConfig {
             name: artifact.name.to_owned(),
             server_names: vec![stand.server_name.clone()],
             tls,
-            upstream,
+            upstream: Upstream::plain(upstream),
             cache: CacheConfig::new(artifact.name, Role::Server, limits.clone()),
             guest,
+            bounds: TenantBounds::default(),
         });
         stands.push((*artifact, stand));
     }

@@ -72,17 +72,6 @@ impl GuestFile {
         }
         bail!("{}: {}", path.display(), reasons(classes, &refusals))
     }
-
-    pub(crate) fn class_name(&self) -> &'static str {
-        class_name(self.class)
-    }
-}
-
-pub(crate) fn class_name(class: SizeClass) -> &'static str {
-    match class {
-        SizeClass::Small => "small",
-        SizeClass::Large => "large",
-    }
 }
 
 /// Why no size class takes a component: once, where the reason is the same.
@@ -90,8 +79,7 @@ fn reasons(classes: &[SizeClass], refusals: &[String]) -> String {
     if refusals.windows(2).all(|two| two[0] == two[1]) {
         return refusals.first().cloned().unwrap_or_default();
     }
-    let named =
-        classes.iter().zip(refusals).map(|(class, refusal)| format!("size class {}: {refusal}", class_name(*class)));
+    let named = classes.iter().zip(refusals).map(|(class, refusal)| format!("size class {}: {refusal}", class.name()));
     named.collect::<Vec<_>>().join("\n")
 }
 

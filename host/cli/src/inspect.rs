@@ -11,7 +11,7 @@ use innkeeper_build::{CoreModule, Inspection, Interface, Memory, Origin, Produce
 use innkeeper_core::SizeClass;
 use innkeeper_wasm::Wasi;
 
-use crate::guest_file::{class_name, load_as};
+use crate::guest_file::load_as;
 
 /// Tells what a component is made of, without serving it.
 #[derive(clap::Args)]
@@ -69,8 +69,8 @@ fn size_class(bytes: &[u8], wasi: Wasi) -> Fit {
     let mut refusals = Vec::new();
     for class in [SizeClass::Small, SizeClass::Large] {
         match load_as(class, bytes, wasi, Vec::new(), None) {
-            Ok(_) => return Fit { size_class: Some(class_name(class)), refusals },
-            Err(reason) => refusals.push(Refusal { size_class: class_name(class), reason }),
+            Ok(_) => return Fit { size_class: Some(class.name()), refusals },
+            Err(reason) => refusals.push(Refusal { size_class: class.name(), reason }),
         }
     }
     Fit { size_class: None, refusals }

@@ -7,9 +7,11 @@ mod check;
 mod demo;
 mod inspect;
 mod new;
+mod serve;
 
 mod guest_file;
 mod loopback;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -27,6 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Serve(serve::Options),
     Attack(attack::Options),
     New(new::Options),
     Build(build::Options),
@@ -37,11 +40,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // RUST_LOG, where it is set; guests that fault and shout by design would else fill the terminal.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,innkeeper::guest=off"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A server logs as its configuration says.
+    if !matches!(cli.command, Command::Serve(_)) {
+        // Guests that fault and shout by design would else fill the terminal.
+        let filter = EnvFilter::try_from_env(settings::LOG_OF_TOOLS);
+        let filter = filter.unwrap_or_else(|_| EnvFilter::new("error,innkeeper::guest=off"));
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     let done = match cli.command {
         Command::Demo(options) => demo::run(&options),
+        Command::Serve(options) => serve::run(&options),
         Command::Attack(options) => attack::run(&options),
         Command::New(options) => new::run(&options),
         Command::Build(options) => build::run(&options),

@@ -1,56 +1,126 @@
 //! One connection: ClientHello, tenant, handshake, upstream, bytes.
 
 use std::{
-    future::poll_fn,
     io::{self, Read as _},
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use innkeeper_rustls::Resumption;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::block_in_place,
+    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, rustls::server::Acceptor, server::TlsStream};
 
-use crate::{ConnectionError, proxy::Shared, tenant::Tenant};
+use crate::{
+    ConnectionError, ProxyLimits, Rejection,
+    blocking::step_by_step,
+    directory::Entry,
+    listener::Door,
+    proxy::Shared,
+    proxy_protocol,
+    setup::Setup,
+    tenant::Tenant,
+    transfer::transfer,
+    upstream::{UpstreamCall, UpstreamStream},
+};
 
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) door: Arc<Door>,
     pub(crate) stream: TcpStream,
+    pub(crate) peer: SocketAddr,
 }
 
 /// Serves a connection to its end. Whatever happens is this connection's own.
 pub(crate) async fn serve(connection: Connection) -> Result<(), ConnectionError> {
-    let Connection { shared, stream } = connection;
-    // Bytes are passed on as they come; an error means that the client is gone, which the handshake will see.
-    let _ = stream.set_nodelay(true);
-    let (tenant, _permit, mut client) = handshake(&shared, stream).await?;
-    let address = tenant.upstream;
-    let connected = timeout(shared.limits.upstream_connect, TcpStream::connect(address)).await;
-    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let mut upstream = match connected {
+    let limits = connection.shared.limits();
+    let local = connection.stream.local_addr().map_err(ConnectionError::Transfer)?;
+    let mut guest = welcome(connection, &limits).await?;
+    let (tenant, setup) = (Arc::clone(&guest.tenant), Arc::clone(&guest.setup));
+    let protocol = guest.stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+    let call = UpstreamCall {
+        client: guest.peer,
+        local,
+        protocol: protocol.as_deref(),
+        limit: limits.upstream_connect,
+        gates: &setup.gates,
+        counts: &tenant.counts.upstream,
+    };
+    let upstream = match setup.target.connect(call).await {
         Ok(upstream) => upstream,
-        Err(source) => {
+        Err(error) => {
+            if tenant.counts.upstream.is_worth_a_warning() {
+                tracing::warn!(tenant = tenant.name, "{error}");
+            }
             // The client learns at least that nothing was cut short on the way.
-            let _ = client.shutdown().await;
-            return Err(ConnectionError::Upstream { address, source });
+            let _ = guest.stream.shutdown().await;
+            return Err(error);
         }
     };
-    let _ = upstream.set_nodelay(true);
-    let early_data = early_data(&mut client);
-    let life = shared.limits.connection;
-    let copy = async {
-        upstream.write_all(&early_data).await?;
-        tokio::io::copy_bidirectional(&mut client, &mut upstream).await
+    let passed = match upstream {
+        UpstreamStream::Plain(stream) => timeout(limits.connection, pass(&mut guest, stream, &limits)).await,
+        UpstreamStream::Tls(stream) => timeout(limits.connection, pass(&mut guest, stream, &limits)).await,
     };
-    let copied = timeout(life, copy).await;
-    copied.map_err(|_| ConnectionError::TooOld(life))?.map_err(ConnectionError::Transfer)?;
-    Ok(())
+    passed.unwrap_or(Err(ConnectionError::TooOld(limits.connection)))
+}
+
+/// A client whose handshake is done.
+struct Guest {
+    tenant: Arc<Tenant>,
+    setup: Arc<Setup>,
+    peer: SocketAddr,
+    stream: TlsStream<TcpStream>,
+    _place: Place,
+}
+
+/// One of a tenant's connections, until it is dropped.
+struct Place {
+    tenant: Arc<Tenant>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    fn take(tenant: &Arc<Tenant>, setup: &Setup) -> Result<Self, ConnectionError> {
+        let rejected = |cause| {
+            tenant.note_rejection(cause);
+            ConnectionError::Rejected { tenant: tenant.name.clone(), cause }
+        };
+        let permit = Arc::clone(&setup.gates.connections).try_acquire_owned();
+        let permit = permit.map_err(|_| rejected(Rejection::TooManyConnections))?;
+        if !setup.gates.is_slow_enough() {
+            return Err(rejected(Rejection::TooFast));
+        }
+        tenant.counts.connections.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { tenant: Arc::clone(tenant), _permit: permit })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.tenant.counts.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Passes bytes on, those first that came before the handshake was done.
+async fn pass(
+    guest: &mut Guest,
+    mut upstream: impl AsyncRead + AsyncWrite + Unpin,
+    limits: &ProxyLimits,
+) -> Result<(), ConnectionError> {
+    let early_data = early_data(&mut guest.stream);
+    if !early_data.is_empty() {
+        upstream.write_all(&early_data).await.map_err(ConnectionError::Transfer)?;
+        guest.tenant.counts.bytes.from_clients.fetch_add(early_data.len() as u64, Ordering::Relaxed);
+    }
+    transfer(&mut guest.stream, upstream, limits.idle, &guest.tenant.counts.bytes).await
 }
 
 /// What the client sent with its ClientHello, where the tenant allows that and the session was good: at most as much as the
@@ -63,53 +133,122 @@ fn early_data(client: &mut TlsStream<TcpStream>) -> Vec<u8> {
     bytes
 }
 
-/// Does the handshake. The tenant is known before any session is looked up, so a session can only come from its cache.
-async fn handshake(
-    shared: &Shared,
-    stream: TcpStream,
-) -> Result<(Arc<Tenant>, OwnedSemaphorePermit, TlsStream<TcpStream>), ConnectionError> {
-    let limit = shared.limits.handshake;
-    let deadline = Instant::now() + limit;
-    let too_late = |_| ConnectionError::HandshakeTimeout(limit);
-    let hello = timeout(shared.limits.hello, LazyConfigAcceptor::new(Acceptor::default(), stream)).await;
-    let hello = hello.map_err(|_| ConnectionError::HelloTimeout(shared.limits.hello))?;
-    let start = hello.map_err(ConnectionError::Handshake)?;
-    let server_name = start.client_hello().server_name().map(str::to_ascii_lowercase);
-    let Some(server_name) = server_name else { return refuse(start, ALERT_MISSING_EXTENSION).await };
-    let Some(tenant) = shared.tenant(&server_name) else { return refuse(start, ALERT_UNRECOGNIZED_NAME).await };
-    let connection = Arc::clone(&tenant.connections_left).try_acquire_owned();
-    let connection = connection.map_err(|_| ConnectionError::TooManyConnections(tenant.name.clone()))?;
-    let _permit = timeout_at(deadline, tenant.handshakes_left.acquire()).await.map_err(too_late)?;
-    let config = tenant.config_for(&server_name);
-    let done = timeout_at(deadline, step_by_step(&tenant.threads_left, pin!(start.into_stream(config)))).await;
-    let client = done.map_err(too_late).and_then(|done| done.map_err(ConnectionError::Handshake));
-    match client {
-        Ok(client) => {
-            tenant.note_handshake(client.get_ref().1.handshake_kind());
-            Ok((Arc::clone(&tenant), connection, client))
+/// Learns who comes, and for whom; then does the handshake. The tenant is known before any session is looked up, so a session
+/// can only come from its cache.
+async fn welcome(connection: Connection, limits: &ProxyLimits) -> Result<Guest, ConnectionError> {
+    let Connection { shared, door, mut stream, mut peer } = connection;
+    // Bytes are passed on as they come; an error means that the client is gone, which the handshake will see.
+    let _ = stream.set_nodelay(true);
+    let deadline = Instant::now() + limits.handshake;
+    let hello = async {
+        if door.proxy_protocol {
+            let client = proxy_protocol::read(&mut stream).await.map_err(ConnectionError::ProxyProtocol)?;
+            peer = client.unwrap_or(peer);
         }
+        LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(ConnectionError::Handshake)
+    };
+    let start = timeout(limits.hello, hello).await.unwrap_or(Err(ConnectionError::HelloTimeout(limits.hello)));
+    let start = start.inspect_err(|_| shared.totals.no_hello())?;
+    let server_name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+    let Some(server_name) = server_name.or_else(|| door.default_server_name.clone()) else {
+        shared.totals.unknown_server_name();
+        return refuse(start, ALERT_MISSING_EXTENSION).await;
+    };
+    let Some(Entry { tenant, setup, .. }) = shared.find(&server_name) else {
+        shared.totals.unknown_server_name();
+        return refuse(start, ALERT_UNRECOGNIZED_NAME).await;
+    };
+    let place = Place::take(&tenant, &setup)?;
+    let done = timeout_at(deadline, handshake(&tenant, &setup, start, &server_name, peer)).await;
+    let done = match done {
+        Ok(done) => done.map_err(ConnectionError::Handshake),
+        Err(_) => Err(ConnectionError::HandshakeTimeout(limits.handshake)),
+    };
+    match done {
+        Ok(stream) => Ok(Guest { tenant, setup, peer, stream, _place: place }),
         Err(error) => {
             tenant.note_failure();
+            tracing::info!(target: "innkeeper::handshake", tenant = tenant.name, %peer, "{error}");
             Err(error)
         }
     }
 }
 
-/// Polls a handshake where it may block: a tenant's guest is asked on the thread that drives the handshake, and may take its
-/// time or be waited for. Its tenant has so many threads for that, and the runtime's other connections go on on others.
-async fn step_by_step<F: Future>(threads: &Semaphore, mut handshake: Pin<&mut F>) -> F::Output {
-    loop {
-        {
-            // Closed by nobody.
-            let _thread = threads.acquire().await;
-            let step = poll_fn(|context| Poll::Ready(block_in_place(|| handshake.as_mut().poll(context)))).await;
-            if let Poll::Ready(done) = step {
-                return done;
-            }
+async fn handshake(
+    tenant: &Tenant,
+    setup: &Setup,
+    start: StartHandshake<TcpStream>,
+    server_name: &str,
+    peer: SocketAddr,
+) -> io::Result<TlsStream<TcpStream>> {
+    // Closed by nobody.
+    let _permit = setup.gates.handshakes.acquire().await;
+    let begun = Instant::now();
+    let scoped = setup.scoped(server_name);
+    let stream = step_by_step(&setup.gates.threads, pin!(start.into_stream(Arc::clone(&scoped.config)))).await?;
+    let (time, tls) = (begun.elapsed(), stream.get_ref().1);
+    let is_resumed = tls.handshake_kind() == Some(tokio_rustls::rustls::HandshakeKind::Resumed);
+    let resumption = scoped.resumption(is_resumed);
+    tenant.note_handshake(resumption, time);
+    let version = tls.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
+    let span = tracing::info_span!(
+        target: "innkeeper::handshake",
+        "handshake",
+        tenant = tenant.name,
+        %peer,
+        version,
+        resumed = resumption == Resumption::Resumed,
+        why = resumption.name(),
+        took_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+    );
+    span.in_scope(|| tracing::info!(target: "innkeeper::handshake", "done"));
+    Ok(stream)
+}
+
+/// What became of connections before their tenant was known.
+#[derive(Default)]
+pub(crate) struct Totals {
+    pub(crate) connections: AtomicU64,
+    no_hello: AtomicU64,
+    unknown_server_names: AtomicU64,
+    not_accepted: AtomicU64,
+}
+
+/// A reading of what became of connections before their tenant was known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProxyStats {
+    /// Connections by now.
+    pub connections: u64,
+    /// Connections whose ClientHello did not come in time, or was none.
+    pub no_hello: u64,
+    /// ClientHellos with no server name, or one that no tenant serves.
+    pub unknown_server_names: u64,
+    /// Connections that the system did not hand over.
+    pub not_accepted: u64,
+}
+
+impl Totals {
+    fn no_hello(&self) {
+        self.no_hello.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn unknown_server_name(&self) {
+        self.unknown_server_names.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn not_accepted(&self) {
+        self.not_accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> ProxyStats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        ProxyStats {
+            connections: read(&self.connections),
+            no_hello: read(&self.no_hello),
+            unknown_server_names: read(&self.unknown_server_names),
+            not_accepted: read(&self.not_accepted),
         }
-        let mut has_waited = false;
-        // What the handshake waits for wakes this task.
-        poll_fn(|_| if std::mem::replace(&mut has_waited, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-/// Why the proxy does not start.
+/// Why the proxy does not start, or does not take over other settings. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -22,8 +22,11 @@ pub enum StartError {
     /// A tenant has no server name, so that no connection would reach it.
     #[error("tenant `{0}` has no server name")]
     NoServerName(String),
-    /// A tenant's certificate or key does not do.
-    #[error("certificate or key of tenant `{tenant}`: {source}")]
+    /// A tenant that was to be kept as it is is not there.
+    #[error("there is no tenant `{0}` to keep")]
+    NotThere(String),
+    /// A tenant's certificate, key or roots do not do.
+    #[error("certificate, key or roots of tenant `{tenant}`: {source}")]
     Certificate {
         /// The tenant.
         tenant: String,
@@ -38,6 +41,9 @@ pub enum StartError {
         /// Why not.
         source: innkeeper_core::OpenError,
     },
+    /// The proxy has been shut down.
+    #[error("the proxy has been shut down")]
+    ShutDown,
     /// The proxy cannot listen.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -77,12 +83,20 @@ pub enum TenantError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
+    /// The load balancer before us did not say who the client is.
+    #[error("{0}")]
+    ProxyProtocol(io::Error),
     /// The client sent no server name, or one that no tenant serves.
     #[error("no tenant serves this server name")]
     UnknownServerName,
-    /// The tenant has all the connections it may have.
-    #[error("tenant `{0}` has all the connections it may have")]
-    TooManyConnections(String),
+    /// The tenant takes no more by now.
+    #[error("tenant `{tenant}` takes no more: {}", cause.name())]
+    Rejected {
+        /// The tenant.
+        tenant: String,
+        /// Why.
+        cause: crate::Rejection,
+    },
     /// The handshake failed.
     #[error("handshake failed: {0}")]
     Handshake(io::Error),
@@ -96,13 +110,24 @@ pub enum ConnectionError {
     #[error("upstream {address} cannot be reached: {source}")]
     Upstream {
         /// Its address.
-        address: std::net::SocketAddr,
+        address: String,
         /// What the system says.
+        source: io::Error,
+    },
+    /// The handshake with the upstream failed.
+    #[error("handshake with upstream {address} failed: {source}")]
+    UpstreamHandshake {
+        /// Its address.
+        address: String,
+        /// What rustls says.
         source: io::Error,
     },
     /// The transfer broke off.
     #[error("transfer broke off: {0}")]
     Transfer(io::Error),
+    /// Nothing came for too long.
+    #[error("nothing came either way in {} s", .0.as_secs())]
+    Idle(Duration),
     /// The connection lived longer than a connection may.
     #[error("connection older than {} s", .0.as_secs())]
     TooOld(Duration),

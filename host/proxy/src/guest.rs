@@ -1,44 +1,100 @@
 //! From component files to guests.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use innkeeper_core::{Guest, Limits, SizeClass};
 use innkeeper_wasm::{Checked, Engine, EngineConfig, LoadError, Wasi};
 
-/// Compiles components of the small size class. Cheap to clone.
+/// What a loader's engines are made with: one for each size class, once a guest wants it.
+#[derive(Clone, Debug)]
+pub struct LoaderConfig {
+    /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
+    /// process.
+    pub compile_cache: Option<PathBuf>,
+    /// How many small instances can live at a time.
+    pub instances_small: u32,
+    /// How many large instances can live at a time.
+    pub instances_large: u32,
+    /// The most that a small instance may have, whatever its own limits say.
+    pub limits_small: Limits,
+    /// The most that a large instance may have, whatever its own limits say.
+    pub limits_large: Limits,
+}
+
+impl Default for LoaderConfig {
+    fn default() -> Self {
+        Self {
+            compile_cache: None,
+            instances_small: 1_000,
+            instances_large: 100,
+            limits_small: Limits::new(SizeClass::Small),
+            limits_large: Limits::new(SizeClass::Large),
+        }
+    }
+}
+
+impl LoaderConfig {
+    fn engine(&self, class: SizeClass) -> EngineConfig {
+        let (instances, limits) = match class {
+            SizeClass::Small => (self.instances_small, &self.limits_small),
+            SizeClass::Large => (self.instances_large, &self.limits_large),
+        };
+        let (limits, compile_cache) = (limits.clone(), self.compile_cache.clone());
+        EngineConfig { instances, limits, compile_cache, ..EngineConfig::new(class) }
+    }
+}
+
+/// Compiles components. Cheap to clone; clones share their engines.
 #[derive(Clone, Debug)]
 pub struct GuestLoader {
-    engine: Engine,
+    config: Arc<LoaderConfig>,
+    engines: Arc<Mutex<[Option<Engine>; 2]>>,
 }
 
 impl GuestLoader {
-    /// Starts the engine.
+    /// Prepares to load small guests.
     ///
     /// # Errors
     /// When the system does not have the address space for the engine's pool.
     pub fn new() -> Result<Self, LoadError> {
-        Self::with(EngineConfig::new(SizeClass::Small))
+        Self::with(LoaderConfig::default())
     }
 
-    /// Starts the engine, which keeps machine code in a folder from one start to the next. Who can write there runs code in
-    /// this process.
+    /// Prepares to load small guests, and large ones once there is one.
     ///
     /// # Errors
-    /// As [`GuestLoader::new`], and when the folder cannot be used.
-    pub fn with_compile_cache(folder: PathBuf) -> Result<Self, LoadError> {
-        Self::with(EngineConfig { compile_cache: Some(folder), ..EngineConfig::new(SizeClass::Small) })
+    /// When the system does not have the address space for the engine's pool, or the compile cache's folder cannot be used.
+    pub fn with(config: LoaderConfig) -> Result<Self, LoadError> {
+        let loader = Self { config: Arc::new(config), engines: Arc::default() };
+        loader.engine(SizeClass::Small)?;
+        Ok(loader)
     }
 
-    fn with(config: EngineConfig) -> Result<Self, LoadError> {
-        Ok(Self { engine: Engine::new(config)? })
-    }
-
-    /// Checks, compiles and links a component. Blocking: tens of milliseconds and more.
+    /// Checks, compiles and links a component. Blocking: tens of milliseconds and more, without a compile cache up to half a
+    /// minute for one with an interpreter.
     ///
     /// # Errors
-    /// Why the component is refused.
-    pub fn load(&self, component: &[u8], wasi: Wasi, limits: &Limits) -> Result<Arc<dyn Guest>, LoadError> {
-        let compiled = Checked::new(component, limits)?.compile(&self.engine)?;
+    /// Why the component is refused; the address space for the pool of its size class, where there is none.
+    pub fn load(
+        &self,
+        component: &[u8],
+        class: SizeClass,
+        wasi: Wasi,
+        limits: &Limits,
+    ) -> Result<Arc<dyn Guest>, LoadError> {
+        let compiled = Checked::new(component, limits)?.compile(&self.engine(class)?)?;
         Ok(Arc::new(compiled.link(wasi)?))
+    }
+
+    fn engine(&self, class: SizeClass) -> Result<Engine, LoadError> {
+        let mut engines = self.engines.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = &mut engines[class as usize];
+        match engine {
+            Some(engine) => Ok(engine.clone()),
+            None => Ok(engine.insert(Engine::new(self.config.engine(class))?).clone()),
+        }
     }
 }

@@ -1,25 +1,45 @@
 //! A multi-tenant TLS proxy whose session caches are guests.
 //!
-//! [`Proxy::start`] opens a cache for each tenant and listens. A connection's tenant is known from its ClientHello before
-//! any session is looked up; TLS ends here, and the bytes go on to the tenant's upstream in plain TCP.
+//! [`Proxy::start`] opens each tenant's caches and listens. A connection's tenant is known from its ClientHello before any
+//! session is looked up; TLS ends here, and the bytes go on to the tenant's upstream, in plain TCP or in TLS of the proxy's
+//! own. [`Proxy::apply`] changes all of that while connections go on.
 //!
 //! This crate puts the others together; it holds no cache logic. It reads no file and no environment: settings are
 //! values.
 
-mod tenant;
 mod proxy;
+mod listener;
 mod connection;
+mod tenant;
+mod setup;
+mod tls;
+mod upstream;
+mod caches;
+mod change;
 mod guest;
+
+mod blocking;
+mod directory;
 mod error;
+mod proxy_protocol;
+mod times;
+mod transfer;
 
 pub use innkeeper_core as core;
-pub use innkeeper_rustls::ClientAuth;
+pub use innkeeper_rustls::{ClientAuth, Resumption};
 pub use innkeeper_wasm::{LoadError, Wasi};
 pub use tokio_rustls::rustls;
 
 pub use crate::{
+    change::{Change, Wanted, What},
+    connection::ProxyStats,
     error::{ConnectionError, StartError, TenantError},
-    guest::GuestLoader,
+    guest::{GuestLoader, LoaderConfig},
+    listener::ListenerConfig,
     proxy::{Proxy, ProxyConfig, ProxyLimits},
-    tenant::{Inspection, TenantConfig, TenantStats, TenantTls},
+    proxy_protocol::ProxyProtocol,
+    tenant::{Inspection, Rejection, TenantBounds, TenantConfig, TenantStats},
+    times::Times,
+    tls::{Certificate, TenantTls},
+    upstream::{Upstream, UpstreamStats, UpstreamTls},
 };

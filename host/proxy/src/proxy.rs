@@ -1,29 +1,29 @@
-//! The listener: accepts connections, bounded in number, until it is shut down.
+//! A running proxy: its listeners and its tenants, all of which may change while it runs.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use innkeeper_core::{CacheStats, Guest, Limits, Owner, Owners, Secret, UpgradeReport};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinHandle,
-};
+use innkeeper_core::{CacheStats, Guest, Limits, Owners, Recent, Role, UpgradeReport};
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Inspection, StartError, TenantConfig, TenantError, TenantStats, TenantTls,
-    connection::{Connection, serve},
+    Inspection, ListenerConfig, ProxyStats, StartError, TenantConfig, TenantError, TenantStats, TenantTls,
+    caches::Caches,
+    change::{Change, Commit, Planned, Wanted},
+    connection::Totals,
+    directory::{Directory, Entry},
+    listener::Listener,
+    setup::Setup,
     tenant::Tenant,
 };
 
 /// What the proxy is set up with.
 pub struct ProxyConfig {
-    /// Where to listen. Port 0 takes a free port.
-    pub listen: SocketAddr,
+    /// Where to listen, each with a socket that listens there already, if another process has handed one over.
+    pub listeners: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
     /// The bounds on connections.
     pub limits: ProxyLimits,
     /// The most that a tenant's limits may be, if there is such.
@@ -32,24 +32,20 @@ pub struct ProxyConfig {
     pub tenants: Vec<TenantConfig>,
 }
 
-/// The bounds on connections.
-#[derive(Clone, Debug)]
+/// The bounds on all connections together, and on each.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyLimits {
-    /// Connections at a time. At the limit the listener accepts no more until one ends.
+    /// Connections at a time, one for each listener that waits for its next included. At the limit the listeners accept no
+    /// more until one ends. A running proxy does not change it.
     pub connections: usize,
-    /// Connections of one tenant at a time; more are closed before their handshake.
-    pub connections_per_tenant: usize,
-    /// Handshakes of one tenant at a time; more wait, and their time runs.
-    pub handshakes_per_tenant: usize,
-    /// Handshakes of one tenant that compute, or wait for its guest, at a time. Each takes a thread, which no other tenant's
-    /// connections wait for.
-    pub threads_per_tenant: usize,
-    /// From the first byte to the end of the ClientHello.
+    /// From its acceptance to the end of the ClientHello.
     pub hello: Duration,
-    /// From the first byte to the end of the handshake.
+    /// From its acceptance to the end of the handshake.
     pub handshake: Duration,
-    /// To connect to the upstream.
+    /// To connect to the upstream, its handshake included.
     pub upstream_connect: Duration,
+    /// Without a byte either way. It may take twice as long.
+    pub idle: Duration,
     /// The life of a connection.
     pub connection: Duration,
     /// How long a shutdown waits for connections to end by themselves.
@@ -60,12 +56,10 @@ impl Default for ProxyLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
-            connections_per_tenant: 4_000,
-            handshakes_per_tenant: 256,
-            threads_per_tenant: 8,
             hello: Duration::from_secs(3),
             handshake: Duration::from_secs(10),
             upstream_connect: Duration::from_secs(5),
+            idle: Duration::from_secs(10 * 60),
             connection: Duration::from_secs(24 * 60 * 60),
             drain: Duration::from_secs(10),
         }
@@ -73,30 +67,21 @@ impl Default for ProxyLimits {
 }
 
 pub(crate) struct Shared {
-    pub(crate) limits: ProxyLimits,
+    limits: RwLock<ProxyLimits>,
     directory: RwLock<Directory>,
-    connections: Arc<Semaphore>,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) totals: Totals,
     /// Set when the drain time is over: connections end.
-    is_over: watch::Sender<bool>,
-}
-
-/// Who is served.
-#[derive(Default)]
-struct Directory {
-    entries: Vec<Entry>,
-    by_server_name: HashMap<String, Arc<Tenant>>,
-}
-
-/// A tenant, and the life of its cache.
-#[derive(Clone)]
-struct Entry {
-    tenant: Arc<Tenant>,
-    owner: Arc<Mutex<Owner<Secret>>>,
+    pub(crate) is_over: watch::Sender<bool>,
 }
 
 impl Shared {
-    pub(crate) fn tenant(&self, server_name: &str) -> Option<Arc<Tenant>> {
-        self.directory().by_server_name.get(server_name).cloned()
+    pub(crate) fn find(&self, server_name: &str) -> Option<Entry> {
+        self.directory().find(server_name).cloned()
+    }
+
+    pub(crate) fn limits(&self) -> ProxyLimits {
+        self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn directory(&self) -> RwLockReadGuard<'_, Directory> {
@@ -108,110 +93,195 @@ impl Shared {
     }
 }
 
-impl Directory {
-    fn check(&self, name: &str, server_names: &[String]) -> Result<(), StartError> {
-        if self.entries.iter().any(|entry| entry.tenant.name == name) {
-            return Err(StartError::TenantTwice(name.to_owned()));
-        }
-        if server_names.is_empty() {
-            return Err(StartError::NoServerName(name.to_owned()));
-        }
-        for server_name in server_names {
-            if let Some(first) = self.by_server_name.get(server_name) {
-                let (server_name, first, second) = (server_name.clone(), first.name.clone(), name.to_owned());
-                return Err(StartError::ServerNameTwice { server_name, first, second });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A running proxy. Dropping it stops the listener and ends every cache; [`Proxy::shutdown`] does so in good order.
+/// A running proxy. Dropping it stops the listeners and ends every cache; [`Proxy::shutdown`] does so in good order.
 pub struct Proxy {
     shared: Arc<Shared>,
     maxima: Option<Limits>,
-    local_address: SocketAddr,
-    listener: AbortOnDrop,
+    connections_max: usize,
+    /// Held through a change to its end, so that changes come one after another. Nothing that has to be quick takes it.
+    changes: Mutex<()>,
+    /// None once the proxy has been shut down. Held for an instant.
+    listeners: Mutex<Option<Vec<Listener>>>,
     owners: Owners,
 }
 
 impl Proxy {
-    /// Opens every tenant's cache, then listens. Must be called within a tokio runtime of several threads. How many blocking
-    /// threads that has (512 by default) bounds how many tenants can use all of theirs at a time.
+    /// Opens every tenant's caches, then listens. Must be called within a tokio runtime of several threads. How many
+    /// blocking threads that has (512 by default) bounds how many tenants can use all of theirs at a time.
     ///
     /// Opening a cache blocks until its guest's `init` has answered, at most its grant.
     ///
     /// # Errors
-    /// When a tenant's settings do not do, a cache does not open, or the address is taken.
+    /// When a tenant's settings do not do, a cache does not open, or an address is taken.
     pub async fn start(config: ProxyConfig, owners: Owners) -> Result<Self, StartError> {
-        let ProxyConfig { listen, limits, maxima, tenants } = config;
-        let connections = Arc::new(Semaphore::new(limits.connections.clamp(1, PERMITS_MAX as usize)));
-        let shared =
-            Arc::new(Shared { limits, directory: RwLock::default(), connections, is_over: watch::Sender::new(false) });
+        let ProxyConfig { listeners, limits, maxima, tenants } = config;
+        let connections_max = limits.connections.clamp(1, PERMITS_MAX as usize);
+        let shared = Arc::new(Shared {
+            limits: RwLock::new(limits),
+            directory: RwLock::default(),
+            connections: Arc::new(Semaphore::new(connections_max)),
+            totals: Totals::default(),
+            is_over: watch::Sender::new(false),
+        });
+        let mut directory = Directory::default();
         for tenant in tenants {
-            add(&shared, maxima.as_ref(), &owners, tenant)?;
+            add(&mut directory, maxima.as_ref(), &owners, tenant)?;
         }
-        let bound = TcpListener::bind(listen).await.and_then(|bound| Ok((bound.local_addr()?, bound)));
-        let (local_address, bound) = bound.map_err(|source| StartError::Listen { address: listen, source })?;
-        let listener = AbortOnDrop(tokio::spawn(accept(bound, Arc::clone(&shared))));
-        Ok(Self { shared, maxima, local_address, listener, owners })
+        *shared.directory_to_change() = directory;
+        let mut bound = Vec::new();
+        for (listener, socket) in listeners {
+            bound.push(Listener::bind(listener, socket).await?);
+        }
+        bound.iter_mut().for_each(|listener| listener.accept(&shared));
+        let (changes, listeners) = (Mutex::default(), Mutex::new(Some(bound)));
+        Ok(Self { shared, maxima, connections_max, changes, listeners, owners })
     }
 
-    /// Where it listens.
+    /// Where it listens: the first listener's address.
+    ///
+    /// # Panics
+    /// When it was started without a listener.
     pub fn local_address(&self) -> SocketAddr {
-        self.local_address
+        *self.local_addresses().first().expect("there is a listener")
+    }
+
+    /// Where it listens, in the listeners' order.
+    pub fn local_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners().iter().flatten().map(|listener| listener.local_address).collect()
     }
 
     /// Every tenant's name and counters, in the order in which they came.
     pub fn stats(&self) -> Vec<(String, TenantStats)> {
-        let tenants: Vec<Arc<Tenant>> =
-            self.shared.directory().entries.iter().map(|entry| Arc::clone(&entry.tenant)).collect();
-        tenants.iter().map(|tenant| (tenant.name.clone(), tenant.stats())).collect()
+        let entries = self.shared.directory().entries.clone();
+        entries.into_iter().map(|(name, entry)| (name, entry.stats())).collect()
+    }
+
+    /// One tenant's counters.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub fn stats_of(&self, tenant: &str) -> Result<TenantStats, TenantError> {
+        Ok(self.entry(tenant)?.stats())
+    }
+
+    /// What became of connections before their tenant was known.
+    pub fn totals(&self) -> ProxyStats {
+        self.shared.totals.read()
     }
 
     /// Waits until every cache has done what has been posted to it. Blocking.
     pub fn settle(&self) {
         let entries = self.shared.directory().entries.clone();
-        entries.iter().for_each(|entry| owner(&entry.owner).settle());
+        entries.values().for_each(|entry| entry.caches().settle());
     }
 
-    /// Opens one more tenant's cache, and serves it from then on. Blocking.
+    /// Opens one more tenant's caches, and serves it from then on. Blocking.
     ///
     /// # Errors
-    /// When its settings do not do, or its cache does not open; nothing changes for the others.
+    /// When its settings do not do, or a cache does not open; nothing changes for the others.
     pub fn add(&self, tenant: TenantConfig) -> Result<(), StartError> {
-        add(&self.shared, self.maxima.as_ref(), &self.owners, tenant)
+        let _one_by_one = self.changes();
+        let mut directory = self.shared.directory().clone();
+        add(&mut directory, self.maxima.as_ref(), &self.owners, tenant)?;
+        *self.shared.directory_to_change() = directory;
+        Ok(())
     }
 
-    /// Serves a tenant no more, ends its cache, and gives the cache's last counters. Connections that it has go on.
-    /// Blocking.
+    /// Serves a tenant no more, ends its caches, and gives the last counters of the one in the server role. Connections that
+    /// it has go on. Blocking.
     ///
     /// # Errors
     /// When there is no such tenant.
     pub fn remove(&self, tenant: &str) -> Result<CacheStats, TenantError> {
-        let entry = {
-            let mut directory = self.shared.directory_to_change();
-            let number = directory.entries.iter().position(|entry| entry.tenant.name == tenant);
-            let number = number.ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
-            directory.by_server_name.retain(|_, own| own.name != tenant);
-            directory.entries.remove(number)
-        };
-        entry.tenant.reader.mailbox().revoke();
-        // Whoever is at an upgrade has the owner too, and ends the cache when that is done.
-        if let Some(owner) = Arc::into_inner(entry.owner) {
-            owner.into_inner().unwrap_or_else(PoisonError::into_inner).terminate();
-        }
-        Ok(entry.tenant.reader.stats())
+        let _one_by_one = self.changes();
+        let entry = self.shared.directory_to_change().remove(tenant);
+        let entry = entry.ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
+        let setup = Arc::clone(&entry.setup);
+        setup.revoke();
+        entry.end();
+        Ok(setup.readers().server.stats())
     }
 
-    /// Puts another guest in the place of a tenant's running one, and keeps its sessions: see [`Owner::upgrade`]. Blocking;
-    /// upgrades of one tenant are made one after another.
+    /// Serves other tenants, at other addresses, within other bounds, from now on: all of them or, if anything does not do,
+    /// none. No connection is cut off; each goes on as it began. Says what became of each tenant that was not kept as it is.
+    ///
+    /// Sessions stay where the trust they rest on does: a changed certificate, client-auth mode, root or protocol name wipes
+    /// them, a changed guest is an upgrade, and other limits or properties open caches anew and move the sessions there.
+    /// Blocks for the `init` of new caches and for upgrades; not to be called on a thread that serves.
+    ///
+    /// # Errors
+    /// When a tenant's settings do not do, a cache does not open, or an address is taken. All is then as it was. A guest that
+    /// fails in its upgrade is no such error: the old one goes on, and the report says so.
+    pub async fn apply(
+        &self,
+        listeners: Vec<ListenerConfig>,
+        limits: ProxyLimits,
+        wanted: Vec<Wanted>,
+    ) -> Result<Vec<Change>, StartError> {
+        let listening = self.bind(listeners).await?;
+        tokio::task::block_in_place(|| {
+            let _one_by_one = self.changes();
+            let served = self.shared.directory().clone();
+            let planned = Planned::new(&served, self.maxima.as_ref(), &self.owners, wanted)?;
+            drop(served);
+            let (directory, commit) = planned.into_parts();
+            self.exchange(directory, &commit, limits, listening)?;
+            Ok(commit.finish())
+        })
+    }
+
+    /// From here on everything is as it is to be, unless the proxy has been shut down.
+    fn exchange(
+        &self,
+        directory: Directory,
+        commit: &Commit,
+        limits: ProxyLimits,
+        listening: Vec<Listener>,
+    ) -> Result<(), StartError> {
+        let mut listeners = self.listeners();
+        let open = listeners.as_mut().ok_or(StartError::ShutDown)?;
+        let mut served = self.shared.directory_to_change();
+        commit.carry_over();
+        *served = directory;
+        drop(served);
+        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        // Those that are no longer wanted close here.
+        *open = listening;
+        open.iter_mut().for_each(|listener| listener.accept(&self.shared));
+        Ok(())
+    }
+
+    /// Binds what is not bound yet.
+    async fn bind(&self, wanted: Vec<ListenerConfig>) -> Result<Vec<Listener>, StartError> {
+        let mut places: Vec<Option<Listener>> = {
+            let open = self.listeners();
+            let mut left: Vec<&Listener> = open.iter().flatten().collect();
+            let again = |config: &ListenerConfig| {
+                let number = left.iter().position(|own| own.config.address == config.address)?;
+                Some(left.remove(number).again(config.clone()))
+            };
+            wanted.iter().map(again).collect()
+        };
+        let mut listening = Vec::new();
+        for (config, place) in wanted.into_iter().zip(&mut places) {
+            listening.push(match place.take() {
+                Some(listener) => listener,
+                None => Listener::bind(config, None).await?,
+            });
+        }
+        Ok(listening)
+    }
+
+    /// Puts another guest in the place of a tenant's running one, and keeps its sessions: see
+    /// [`Owner::upgrade`](innkeeper_core::Owner::upgrade). It serves both of the tenant's roles afterwards, or neither.
+    /// Blocking; upgrades of one tenant are made one after another.
     ///
     /// # Errors
     /// When there is no such tenant, or the new guest fails; the old one then goes on serving.
     pub fn upgrade(&self, tenant: &str, guest: Arc<dyn Guest>) -> Result<UpgradeReport, TenantError> {
         let entry = self.entry(tenant)?;
-        Ok(owner(&entry.owner).upgrade(guest)?)
+        let mut caches = entry.caches();
+        Ok(caches.upgrade(guest)?)
     }
 
     /// Wipes every session of a tenant at once, those of handshakes under way included. Says how many there were. Waits for
@@ -220,113 +290,125 @@ impl Proxy {
     /// # Errors
     /// When there is no such tenant.
     pub fn revoke(&self, tenant: &str) -> Result<usize, TenantError> {
-        Ok(self.entry(tenant)?.tenant.reader.mailbox().revoke())
+        self.at_once(tenant, Setup::revoke)
+    }
+
+    /// Asks a tenant's guest nothing any more, until [`Proxy::resume`]: its handshakes are full ones. Its sessions stay.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub fn suspend(&self, tenant: &str) -> Result<(), TenantError> {
+        self.at_once(tenant, Setup::suspend)
+    }
+
+    /// Asks a tenant's guest again, whether an operator or its faults have suspended it.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub fn resume(&self, tenant: &str) -> Result<(), TenantError> {
+        self.at_once(tenant, Setup::resume)
     }
 
     /// Changes how a tenant speaks TLS, from the next connection on. Where that changes what a session's trust rests on
-    /// (client certificates, their roots, the server's chain, protocol names), every session is wiped; says how many.
+    /// (client certificates, their roots, the server's chains, protocol names), every session is wiped; says how many.
     ///
     /// # Errors
     /// When there is no such tenant, or its certificate, key or roots do not do; all then stays as it was.
-    pub fn reconfigure(&self, tenant: &str, tls: TenantTls) -> Result<usize, TenantError> {
-        Ok(self.entry(tenant)?.tenant.reconfigure(tls)?)
+    pub fn reconfigure(&self, tenant: &str, tls: &TenantTls) -> Result<usize, TenantError> {
+        let _one_by_one = self.changes();
+        let before = self.entry(tenant)?;
+        let after = before.with_setup(before.setup.with_tls(tls)?);
+        self.shared.directory_to_change().replace(&after);
+        let is_kept = before.setup.is_trust_kept(&after.setup);
+        // A connection that still has the old setup files its session under the old identity, where nobody looks.
+        Ok(if is_kept { 0 } else { before.setup.readers().server.mailbox().revoke() })
     }
 
-    /// Asks a tenant's guest what it would tell of its cache. Blocking; costs a `size`, a `foldl` and a `select-session`.
+    /// Asks a tenant's guest what it would tell of its cache in the server role. Blocking; costs a `size`, a `foldl` and a
+    /// `select-session`.
     ///
     /// # Errors
     /// When there is no such tenant.
     pub fn inspect(&self, tenant: &str, server_name: &str) -> Result<Inspection, TenantError> {
-        let tenant = self.entry(tenant)?.tenant;
-        Ok(tenant.inspect(server_name))
+        Ok(self.entry(tenant)?.setup.inspect(server_name))
+    }
+
+    /// The last log lines and faults of a tenant's guest, for each role, and the time on the clock that theirs are on.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub fn recent(&self, tenant: &str) -> Result<(u64, Vec<(Role, Recent)>), TenantError> {
+        let recent = self.entry(tenant)?.setup.recent();
+        Ok((self.owners.clock().now_ms(), recent))
     }
 
     fn entry(&self, tenant: &str) -> Result<Entry, TenantError> {
         let directory = self.shared.directory();
-        let entry = directory.entries.iter().find(|entry| entry.tenant.name == tenant);
-        entry.cloned().ok_or_else(|| TenantError::Unknown(tenant.to_owned()))
+        directory.entries.get(tenant).cloned().ok_or_else(|| TenantError::Unknown(tenant.to_owned()))
+    }
+
+    /// Acts on a tenant as it is served, which no change alters meanwhile. For what is quick.
+    fn at_once<T>(&self, tenant: &str, act: impl FnOnce(&Setup) -> T) -> Result<T, TenantError> {
+        let directory = self.shared.directory();
+        let entry = directory.entries.get(tenant).ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
+        Ok(act(&entry.setup))
+    }
+
+    fn changes(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Option<Vec<Listener>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts no more, whatever is applied later. Connections go on.
+    pub fn close_listeners(&self) {
+        *self.listeners() = None;
     }
 
     /// Stops accepting, waits for connections to end until the drain time is over, then ends every cache. Says how many
-    /// connections were cut off.
-    pub async fn shutdown(self) -> usize {
-        let Self { shared, listener, owners: threads, .. } = self;
-        drop(listener);
-        let limit = shared.limits.connections.clamp(1, PERMITS_MAX as usize);
-        let all = u32::try_from(limit).unwrap_or(PERMITS_MAX);
-        let drained = tokio::time::timeout(shared.limits.drain, shared.connections.acquire_many(all)).await;
-        let cut_off = if drained.is_ok() { 0 } else { limit - shared.connections.available_permits() };
+    /// connections were cut off. The owner threads end when the proxy is dropped.
+    pub async fn shutdown(&self) -> usize {
+        self.close_listeners();
+        let Self { shared, connections_max, .. } = self;
+        let all = u32::try_from(*connections_max).unwrap_or(PERMITS_MAX);
+        let drained = tokio::time::timeout(shared.limits().drain, shared.connections.acquire_many(all)).await;
+        let cut_off = if drained.is_ok() { 0 } else { connections_max - shared.connections.available_permits() };
         shared.is_over.send_replace(true);
         let entries = std::mem::take(&mut *shared.directory_to_change()).entries;
-        let end = move || {
-            let owners = entries.into_iter().filter_map(|entry| Arc::into_inner(entry.owner));
-            owners.for_each(|owner| owner.into_inner().unwrap_or_else(PoisonError::into_inner).terminate());
-            drop(threads);
-        };
         // Ending a cache runs its guest; a panic there has ended at the cache.
-        let _ = tokio::task::spawn_blocking(end).await;
+        let _ = tokio::task::spawn_blocking(move || entries.into_values().for_each(Entry::end)).await;
         cut_off
-    }
-}
-
-fn add(shared: &Shared, maxima: Option<&Limits>, owners: &Owners, mut config: TenantConfig) -> Result<(), StartError> {
-    let server_names: Vec<String> = config.server_names.drain(..).map(|name| name.to_ascii_lowercase()).collect();
-    shared.directory().check(&config.name, &server_names)?;
-    if let Some(maxima) = maxima {
-        let checked = config.cache.limits.check_within(maxima);
-        checked.map_err(|source| StartError::Cache { tenant: config.name.clone(), source: source.into() })?;
-    }
-    let (tenant, owner) = Tenant::open(config, owners, &shared.limits)?;
-    let mut directory = shared.directory_to_change();
-    // Again: another may have come while the cache was opened.
-    directory.check(&tenant.name, &server_names)?;
-    let tenant = Arc::new(tenant);
-    directory.by_server_name.extend(server_names.into_iter().map(|name| (name, Arc::clone(&tenant))));
-    directory.entries.push(Entry { tenant, owner: Arc::new(Mutex::new(owner)) });
-    Ok(())
-}
-
-fn owner(cache: &Mutex<Owner<Secret>>) -> MutexGuard<'_, Owner<Secret>> {
-    cache.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The listener's task, which ends with the proxy.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
 /// More connections than a machine has, and within what a semaphore counts.
 const PERMITS_MAX: u32 = 1 << 28;
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    loop {
-        let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                tokio::spawn(serve_with_permit(Arc::clone(&shared), stream, peer, permit));
-            }
-            Err(error) => {
-                // Out of file descriptors, say: others need time to give some back.
-                tracing::warn!("cannot accept: {error}");
-                drop(permit);
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
+fn add(
+    directory: &mut Directory,
+    maxima: Option<&Limits>,
+    owners: &Owners,
+    config: TenantConfig,
+) -> Result<(), StartError> {
+    let (setup, caches) = open(maxima, owners, &config, None)?;
+    directory.add(Entry::new(Arc::new(Tenant::new(config.name)), setup, caches, &config.server_names))
 }
 
-async fn serve_with_permit(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-    let mut is_over = shared.is_over.subscribe();
-    let served = serve(Connection { shared, stream });
-    tokio::select! {
-        done = served => if let Err(error) = done {
-            tracing::debug!(%peer, "{error}");
-        },
-        _ = is_over.wait_for(|is_over| *is_over) => {}
+/// Opens a tenant's caches, and makes what its connections are served with, in place of what they are served with `before`.
+pub(crate) fn open(
+    maxima: Option<&Limits>,
+    owners: &Owners,
+    config: &TenantConfig,
+    before: Option<&Setup>,
+) -> Result<(Setup, Caches), StartError> {
+    if let Some(maxima) = maxima {
+        let checked = config.cache.limits.check_within(maxima);
+        checked.map_err(|source| StartError::Cache { tenant: config.name.clone(), source: source.into() })?;
     }
-    drop(permit);
+    let (caches, readers) = Caches::open(config, owners)?;
+    let setup = Setup::new(config, readers, before);
+    let setup = setup.map_err(|source| StartError::Certificate { tenant: config.name.clone(), source })?;
+    Ok((setup, caches))
 }

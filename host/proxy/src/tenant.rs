@@ -1,91 +1,81 @@
-//! One tenant: its certificate, its cache, its upstream, its counts.
+//! One tenant: what it is set up with, and what has happened to its connections.
 
 use std::{
-    net::SocketAddr,
+    num::NonZeroU32,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use innkeeper_core::{CacheConfig, CacheStats, FoldError, Guest, Owner, Owners, Reader, Secret, Size};
-use innkeeper_rustls::{ClientAuth, ServerSessions, TlsIdentity, prepare};
-use tokio::sync::Semaphore;
-use tokio_rustls::rustls::{
-    self, HandshakeKind, RootCertStore, ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer},
-    server::WebPkiClientVerifier,
-};
+use innkeeper_core::{CacheConfig, CacheStats, FoldError, Guest, Role, Size};
+use innkeeper_rustls::Resumption;
 
-use crate::{ProxyLimits, StartError};
+use crate::{TenantTls, Times, Upstream, UpstreamStats, times::Stopwatches, transfer::Bytes, upstream::UpstreamCounts};
 
 /// What a tenant is set up with.
+#[derive(Clone)]
 pub struct TenantConfig {
     /// The tenant's name, in logs and tables.
     pub name: String,
-    /// The server names it serves, in lower case, at least one.
+    /// The server names it serves, at least one: each a host's name, or `*.` and a domain for every name one label below it.
     pub server_names: Vec<String>,
-    /// How it speaks TLS.
+    /// How it speaks TLS with its clients.
     pub tls: TenantTls,
-    /// Where its connections go, in plain TCP.
-    pub upstream: SocketAddr,
-    /// Its cache in the server role.
+    /// Where its connections go.
+    pub upstream: Upstream,
+    /// Its cache in the server role. With an upstream that speaks TLS it has another one, in the client role, with the same
+    /// limits and properties; the two share a fuel budget.
     pub cache: CacheConfig,
     /// What decides about its sessions.
     pub guest: Arc<dyn Guest>,
+    /// What its connections may take at a time.
+    pub bounds: TenantBounds,
 }
 
-/// How a tenant speaks TLS. A session never outlives a change of this, but for one of the key alone or of early data.
-pub struct TenantTls {
-    /// Its certificate chain, leaf first.
-    pub certificates: Vec<CertificateDer<'static>>,
-    /// The key of the leaf.
-    pub key: PrivateKeyDer<'static>,
-    /// Whether its clients have to show a certificate.
-    pub client_auth: ClientAuth,
-    /// The roots that its clients' certificates must come from. Needed when they are asked for one.
-    pub client_roots: Vec<CertificateDer<'static>>,
-    /// The protocols it offers, best first; none, to offer nothing.
-    pub alpn: Vec<Vec<u8>>,
-    /// How many bytes a client may send before the handshake is done, when it resumes; 0 is off. Whoever sees them on the
-    /// way may send them to another server again.
-    pub early_data_bytes: u32,
+/// What one tenant's connections may take at a time, so that they cannot take what others need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantBounds {
+    /// Connections; more are closed before their handshake.
+    pub connections: usize,
+    /// Handshakes; more wait, and their time runs.
+    pub handshakes: usize,
+    /// Handshakes that compute, or wait for the guest. Each takes a thread, which no other tenant's connections wait for.
+    pub threads: usize,
+    /// Handshakes that may begin in a second, if that is bounded; connections beyond are closed before theirs.
+    pub handshakes_per_s: Option<NonZeroU32>,
+    /// Handshakes that may begin at once after a quiet time, where `handshakes_per_s` is set.
+    pub handshakes_burst: NonZeroU32,
 }
 
-impl TenantTls {
-    /// No client certificates, no protocol names, no early data.
-    pub fn new(certificates: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
-        let (client_auth, client_roots, alpn) = (ClientAuth::None, Vec::new(), Vec::new());
-        Self { certificates, key, client_auth, client_roots, alpn, early_data_bytes: 0 }
+impl Default for TenantBounds {
+    fn default() -> Self {
+        let handshakes_burst = NonZeroU32::new(1_000).expect("a thousand is not zero");
+        Self { connections: 4_000, handshakes: 256, threads: 8, handshakes_per_s: None, handshakes_burst }
     }
+}
 
-    fn identity(&self) -> TlsIdentity {
-        TlsIdentity::new(self.client_auth, &self.client_roots, &self.certificates, &self.alpn, b"")
-    }
+/// Why a connection was closed before its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Rejection {
+    /// The tenant has all the connections it may have.
+    TooManyConnections,
+    /// The tenant's handshakes come faster than they may.
+    TooFast,
+}
 
-    fn into_config(self) -> Result<ServerConfig, rustls::Error> {
-        let provider = Arc::new(ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
-        let builder = match self.client_auth {
-            ClientAuth::None => builder.with_no_client_auth(),
-            ClientAuth::Optional | ClientAuth::Required => {
-                let mut roots = RootCertStore::empty();
-                self.client_roots.into_iter().try_for_each(|root| roots.add(root))?;
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-                let verifier = match self.client_auth {
-                    ClientAuth::Optional => verifier.allow_unauthenticated(),
-                    _ => verifier,
-                };
-                let built = verifier.build().map_err(|error| rustls::Error::General(error.to_string()))?;
-                builder.with_client_cert_verifier(built)
-            }
-        };
-        let mut config = builder.with_single_cert(self.certificates, self.key)?;
-        config.alpn_protocols = self.alpn;
-        prepare(&mut config, self.early_data_bytes);
-        Ok(config)
+impl Rejection {
+    /// All causes, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::TooManyConnections, Self::TooFast];
+
+    /// The cause's name in logs, metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooManyConnections => "too-many-connections",
+            Self::TooFast => "too-fast",
+        }
     }
 }
 
@@ -93,14 +83,38 @@ impl TenantTls {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TenantStats {
-    /// Completed handshakes.
+    /// Completed handshakes with clients.
     pub handshakes: u64,
     /// Those among them that resumed a session.
     pub resumed: u64,
     /// Handshakes that failed or took too long after the tenant was known.
     pub failed: u64,
-    /// The cache's own counters.
+    /// How long full handshakes took, from the ClientHello on, once one of [`TenantBounds::handshakes`] was free.
+    pub full_times: Times,
+    /// How long resumed handshakes took.
+    pub resumed_times: Times,
+    /// Connections closed before their handshake, in the order of [`Rejection::ALL`].
+    pub rejected: [u64; 2],
+    /// Connections by now.
+    pub connections: u64,
+    /// Bytes from clients that were passed on, or are about to be.
+    pub bytes_from_clients: u64,
+    /// Bytes from the upstream.
+    pub bytes_from_upstream: u64,
+    /// What came of connections to the upstream.
+    pub upstream: UpstreamStats,
+    /// The counters of the cache in the server role.
     pub cache: CacheStats,
+    /// The counters of the cache in the client role, where there is one.
+    pub client_cache: Option<CacheStats>,
+}
+
+impl TenantStats {
+    /// Every cache's counters, with its role.
+    pub fn caches(&self) -> impl Iterator<Item = (Role, &CacheStats)> {
+        let client = self.client_cache.as_ref().map(|stats| (Role::Client, stats));
+        [(Role::Server, &self.cache)].into_iter().chain(client)
+    }
 }
 
 /// What a guest tells of its cache, beside what the host knows.
@@ -115,106 +129,69 @@ pub struct Inspection {
     pub selected: usize,
 }
 
-/// How many sessions an inspection selects: as many as a guest is advised to give.
-const SELECTED_MAX: usize = 256;
-
+/// A tenant as long as it is served, through all changes.
 pub(crate) struct Tenant {
     pub(crate) name: String,
-    pub(crate) upstream: SocketAddr,
-    tls: RwLock<Tls>,
-    pub(crate) reader: Reader<Secret>,
-    /// What the tenant may still have at a time, so that its clients cannot take what others need.
-    pub(crate) connections_left: Arc<Semaphore>,
-    pub(crate) handshakes_left: Semaphore,
-    pub(crate) threads_left: Semaphore,
+    pub(crate) counts: Counts,
+}
+
+/// What has happened to a tenant's connections. Outlives every change of the tenant.
+#[derive(Default)]
+pub(crate) struct Counts {
     handshakes: AtomicU64,
     resumed: AtomicU64,
     failed: AtomicU64,
-}
-
-/// A configuration and the sessions under it, exchanged together.
-struct Tls {
-    identity: TlsIdentity,
-    config: ServerConfig,
-    sessions: ServerSessions,
-}
-
-impl Tls {
-    fn new(tls: TenantTls, reader: &Reader<Secret>) -> Result<Self, rustls::Error> {
-        let identity = tls.identity();
-        let sessions = ServerSessions::new(reader.clone(), identity);
-        Ok(Self { identity, config: tls.into_config()?, sessions })
-    }
+    rejected: [AtomicU64; 2],
+    full_times: Stopwatches,
+    resumed_times: Stopwatches,
+    pub(crate) connections: AtomicU64,
+    pub(crate) bytes: Bytes,
+    pub(crate) upstream: UpstreamCounts,
 }
 
 impl Tenant {
-    /// Opens the tenant's cache. The owner is the cache's life.
-    pub(crate) fn open(
-        config: TenantConfig,
-        owners: &Owners,
-        limits: &ProxyLimits,
-    ) -> Result<(Self, Owner<Secret>), StartError> {
-        let TenantConfig { name, server_names: _, tls, upstream, cache, guest } = config;
-        let opened = owners.open(cache, guest);
-        let (owner, reader) = opened.map_err(|source| StartError::Cache { tenant: name.clone(), source })?;
-        let tls = Tls::new(tls, &reader);
-        let tls = tls.map_err(|source| StartError::Certificate { tenant: name.clone(), source })?;
-        let tenant = Self {
-            name,
-            upstream,
-            tls: RwLock::new(tls),
-            reader,
-            connections_left: Arc::new(Semaphore::new(limits.connections_per_tenant.clamp(1, Semaphore::MAX_PERMITS))),
-            handshakes_left: Semaphore::new(limits.handshakes_per_tenant.clamp(1, Semaphore::MAX_PERMITS)),
-            threads_left: Semaphore::new(limits.threads_per_tenant.clamp(1, Semaphore::MAX_PERMITS)),
-            handshakes: AtomicU64::new(0),
-            resumed: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-        };
-        Ok((tenant, owner))
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, counts: Counts::default() }
     }
 
-    pub(crate) fn config_for(&self, server_name: &str) -> Arc<ServerConfig> {
-        let tls = self.tls.read().unwrap_or_else(PoisonError::into_inner);
-        tls.sessions.scoped(&tls.config, server_name).config
-    }
-
-    /// Changes how the tenant speaks TLS, for connections from now on. Sessions of another trust decision are wiped; says
-    /// how many.
-    pub(crate) fn reconfigure(&self, tls: TenantTls) -> Result<usize, rustls::Error> {
-        let new = Tls::new(tls, &self.reader)?;
-        let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
-        let is_changed = tls.identity != new.identity;
-        *tls = new;
-        // Under the lock: a connection that still has the old configuration has terms from before the revocation.
-        Ok(if is_changed { self.reader.mailbox().revoke() } else { 0 })
-    }
-
-    pub(crate) fn note_handshake(&self, kind: Option<HandshakeKind>) {
-        self.handshakes.fetch_add(1, Ordering::Relaxed);
-        if kind == Some(HandshakeKind::Resumed) {
-            self.resumed.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn note_handshake(&self, resumption: Resumption, time: Duration) {
+        self.counts.handshakes.fetch_add(1, Ordering::Relaxed);
+        match resumption {
+            Resumption::Resumed => {
+                self.counts.resumed.fetch_add(1, Ordering::Relaxed);
+                self.counts.resumed_times.note(time);
+            }
+            _ => self.counts.full_times.note(time),
         }
     }
 
     pub(crate) fn note_failure(&self) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.counts.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn inspect(&self, server_name: &str) -> Inspection {
-        Inspection {
-            size: self.reader.size(),
-            folded: self.reader.foldl(0, |sessions, _| sessions + 1),
-            selected: self.reader.select_session(server_name.as_bytes(), SELECTED_MAX).len(),
-        }
+    pub(crate) fn note_rejection(&self, rejection: Rejection) {
+        self.counts.rejected[rejection as usize].fetch_add(1, Ordering::Relaxed);
     }
+}
 
-    pub(crate) fn stats(&self) -> TenantStats {
+impl Counts {
+    pub(crate) fn read(&self, cache: CacheStats, client_cache: Option<CacheStats>) -> TenantStats {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Self { handshakes, resumed, failed, rejected, full_times, resumed_times, connections, bytes, upstream } =
+            self;
         TenantStats {
-            handshakes: self.handshakes.load(Ordering::Relaxed),
-            resumed: self.resumed.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            cache: self.reader.stats(),
+            handshakes: read(handshakes),
+            resumed: read(resumed),
+            failed: read(failed),
+            full_times: full_times.read(),
+            resumed_times: resumed_times.read(),
+            rejected: rejected.each_ref().map(read),
+            connections: read(connections),
+            bytes_from_clients: read(&bytes.from_clients),
+            bytes_from_upstream: read(&bytes.from_upstream),
+            upstream: upstream.read(),
+            cache,
+            client_cache,
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct ClientHello {
 
 impl ClientHello {
     /// The ClientHello as TLS records.
-    fn records(&self) -> Vec<u8> {
+    pub fn records(&self) -> Vec<u8> {
         let mut body = vec![3, 3];
         body.extend([7; 32]);
         body.extend(short(&self.session_id));

@@ -1,8 +1,12 @@
 //! A proxy on loopback with one tenant for each guest that a test names, and the clients that nobody here wrote.
 
+pub mod soak;
+
 mod client_hello;
 mod flaky;
 mod programs;
+mod served;
+mod servers;
 mod upstream;
 
 use std::{
@@ -15,7 +19,8 @@ use std::{
 
 use innkeeper_artifacts::artifact;
 use innkeeper_proxy::{
-    GuestLoader, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantConfig, TenantStats, TenantTls, Wasi,
+    GuestLoader, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, TenantStats,
+    TenantTls, Upstream, Wasi,
     core::{CacheConfig, Clock, Guest, Limits, NativeLru, Owners, Role, SizeClass},
     rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
@@ -25,7 +30,9 @@ use tokio::runtime::Runtime;
 pub use crate::{
     client_hello::{ClientHello, first_record},
     flaky::Flaky,
-    programs::{Ended, curl, many, openssl, python},
+    programs::{Ended, Reachable, Waiting, address_in, curl, many, openssl, python, run},
+    served::{Folder, Served, TOKEN},
+    servers::TlsUpstream,
     upstream::{ANSWER, REQUEST},
 };
 
@@ -67,12 +74,12 @@ impl House {
         let mut authorities = String::new();
         let mut tenants: Vec<TenantConfig> =
             guests.iter().map(|guest| tenant(&loader, guest, upstream, &mut authorities)).collect();
-        let tls = tenants.iter().map(|tenant| (tenant.name.clone(), copy(&tenant.tls))).collect();
+        let tls = tenants.iter().map(|tenant| (tenant.name.clone(), tenant.tls.clone())).collect();
         tenants.iter_mut().for_each(change);
         std::fs::write(folder.path().join("ca.pem"), authorities).expect("the folder can be written");
         let clock = Clock::manual();
         let config = ProxyConfig {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listeners: vec![(ListenerConfig::new((Ipv4Addr::LOCALHOST, 0).into()), None)],
             limits: ProxyLimits::default(),
             maxima: None,
             tenants,
@@ -111,7 +118,7 @@ impl House {
     /// # Panics
     /// When there is no such tenant.
     pub fn tls(&self, guest: &str) -> TenantTls {
-        copy(self.tls.get(guest).expect("the house was opened with this guest"))
+        self.tls.get(guest).expect("the house was opened with this guest").clone()
     }
 
     /// A file that trusts every tenant's certificate.
@@ -162,14 +169,11 @@ fn tenant(loader: &GuestLoader, guest: &str, upstream: SocketAddr, authorities: 
             vec![CertificateDer::from(made.cert)],
             PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der())),
         ),
-        upstream,
+        upstream: Upstream::plain(upstream),
         cache: CacheConfig::new(guest, Role::Server, limits.clone()),
         guest: load(loader, guest, &limits).unwrap_or_else(|error| panic!("{guest} does not load: {error}")),
+        bounds: TenantBounds::default(),
     }
-}
-
-fn copy(tls: &TenantTls) -> TenantTls {
-    TenantTls::new(tls.certificates.clone(), tls.key.clone_key())
 }
 
 fn limits() -> Limits {
@@ -187,5 +191,5 @@ fn load(loader: &GuestLoader, guest: &str, limits: &Limits) -> Result<Arc<dyn Gu
     }
     let artifact = artifact(guest).unwrap_or_else(|| panic!("there is no guest {guest}"));
     let component = artifact.component.unwrap_or_else(|why| panic!("{guest} was not built: {why}"));
-    loader.load(component, Wasi::None, limits)
+    loader.load(component, SizeClass::Small, Wasi::None, limits)
 }

@@ -2,11 +2,40 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Command, Stdio},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
 };
 
-use crate::{House, REQUEST};
+use crate::{House, REQUEST, Served};
+
+/// A proxy that programs can connect to.
+pub trait Reachable {
+    /// Where it listens for clients.
+    fn address(&self) -> SocketAddr;
+    /// A file that trusts its tenants' certificates.
+    fn authorities(&self) -> PathBuf;
+}
+
+impl Reachable for House {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn authorities(&self) -> PathBuf {
+        self.authorities()
+    }
+}
+
+impl Reachable for Served {
+    fn address(&self) -> SocketAddr {
+        self.address()
+    }
+
+    fn authorities(&self) -> PathBuf {
+        self.folder.file("ca.pem")
+    }
+}
 
 /// How a program ended and what it printed, both streams.
 #[derive(Debug)]
@@ -28,7 +57,7 @@ impl Ended {
 ///
 /// # Panics
 /// When the program is not there.
-fn run(program: &str, args: &[&str], input: &str) -> Ended {
+pub fn run(program: &str, args: &[&str], input: &str) -> Ended {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("`{program}` is needed, and does not run: {error}"));
@@ -37,6 +66,17 @@ fn run(program: &str, args: &[&str], input: &str) -> Ended {
     let output = child.wait_with_output().expect("a child can be waited for");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     Ended { is_success: output.status.success(), output: text }
+}
+
+/// The address on loopback that a line of a log names.
+///
+/// # Panics
+/// When there is none.
+pub fn address_in(line: &str) -> SocketAddr {
+    let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("there is an address on loopback: {line}"));
+    let rest = &line[start..];
+    let end = rest.find(|own: char| !(own.is_ascii_digit() || ".:".contains(own))).unwrap_or(rest.len());
+    rest[..end].parse().expect("it is an address")
 }
 
 /// Many sessions of TLS 1.2 in one process: made first, and then each resumed.
@@ -86,8 +126,8 @@ pub fn many(
     resumed.parse().expect("it is a number")
 }
 
-/// Runs `openssl s_client` against the house, sending one request.
-pub fn openssl(house: &House, server_name: &str, args: &[&str]) -> Ended {
+/// Runs `openssl s_client` against a proxy, sending one request.
+pub fn openssl(house: &impl Reachable, server_name: &str, args: &[&str]) -> Ended {
     let address = house.address().to_string();
     let authorities = house.authorities();
     let mut all = vec!["s_client", "-connect", &address, "-CAfile", path(&authorities)];
@@ -98,8 +138,51 @@ pub fn openssl(house: &House, server_name: &str, args: &[&str]) -> Ended {
     run("openssl", &all, REQUEST)
 }
 
+/// A connection that has sent nothing yet: `openssl s_client`, which waits for what to send.
+pub struct Waiting(Child);
+
+impl Waiting {
+    /// Connects and does the handshake. The request is for later.
+    ///
+    /// # Panics
+    /// When openssl is not there, or the handshake fails.
+    pub fn connect(at: &impl Reachable, server_name: &str) -> Self {
+        let (address, authorities) = (at.address().to_string(), at.authorities());
+        let mut command = Command::new("openssl");
+        command.args(["s_client", "-connect", &address, "-CAfile", path(&authorities), "-servername", server_name]);
+        command.args(["-tls1_2", "-ign_eof"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("`openssl` is needed, and does not run: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
+        let verified = lines.by_ref().map_while(Result::ok).find(|line| line.contains("Verify return code:"));
+        let is_good = verified.as_ref().is_some_and(|line| line.contains("code: 0 (ok)"));
+        assert!(is_good, "the handshake with {server_name} completes: {verified:?}");
+        // What is left of it is read by nobody but `finish`.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
+    /// Sends the request, and says whether the connection then ends well.
+    ///
+    /// # Panics
+    /// When the program cannot be waited for.
+    pub fn finish(mut self) -> bool {
+        let mut input = self.0.stdin.take().expect("standard input is a pipe");
+        let is_sent = input.write_all(REQUEST.as_bytes()).is_ok();
+        is_sent && self.0.wait().expect("a child can be waited for").success()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // One that has ended needs no end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs `curl` for the same page several times in one process.
-pub fn curl(house: &House, server_name: &str, times: usize, args: &[&str]) -> Ended {
+pub fn curl(house: &impl Reachable, server_name: &str, times: usize, args: &[&str]) -> Ended {
     let port = house.address().port();
     let url = format!("https://{server_name}:{port}/");
     let resolve = format!("{server_name}:{port}:{}", house.address().ip());

@@ -78,7 +78,7 @@ fn a_session_of_an_open_tenant_does_not_resume_where_a_certificate_is_required()
                 client_roots: vec![root.clone()],
                 ..house.tls(guest)
             };
-            assert_eq!(house.proxy().reconfigure(guest, required(&house)).unwrap(), 1, "{guest} {version}");
+            assert_eq!(house.proxy().reconfigure(guest, &required(&house)).unwrap(), 1, "{guest} {version}");
             let ended = visit(&house, guest, &[version, "-sess_in", &session]);
             assert_eq!(ended.count("Reused, ") + ended.count(ANSWER.trim()), 0, "{guest} {version}: {}", ended.output);
             // With a certificate it is a full handshake, whose session resumes without it being looked at again.
@@ -97,7 +97,7 @@ fn a_session_of_an_open_tenant_does_not_resume_where_a_certificate_is_required()
             // Other roots: another trust decision.
             let (_, other) = client(&house, "other");
             let other = TenantTls { client_roots: vec![other], ..required(&house) };
-            assert!(house.proxy().reconfigure(guest, other).unwrap() > 0);
+            assert!(house.proxy().reconfigure(guest, &other).unwrap() > 0);
             let ended = visit(&house, guest, &[version, "-sess_in", &session, "-cert", &certificate]);
             assert_eq!(ended.count("Reused, "), 0, "{guest} {version}: {}", ended.output);
         }
@@ -111,12 +111,12 @@ fn a_change_of_protocols_ends_sessions_and_no_change_does_not() {
         let session = path(&house, "session.pem");
         visit(&house, "rust-lru", &[version, "-sess_out", &session]);
         house.settled("rust-lru");
-        assert_eq!(house.proxy().reconfigure("rust-lru", house.tls("rust-lru")).unwrap(), 0);
+        assert_eq!(house.proxy().reconfigure("rust-lru", &house.tls("rust-lru")).unwrap(), 0);
         let ended = visit(&house, "rust-lru", &[version, "-sess_in", &session, "-sess_out", &session]);
         assert_eq!(ended.count("Reused, "), 1, "{version}: {}", ended.output);
         house.settled("rust-lru");
         let alpn = TenantTls { alpn: vec![b"http/1.1".to_vec()], ..house.tls("rust-lru") };
-        assert!(house.proxy().reconfigure("rust-lru", alpn).unwrap() > 0);
+        assert!(house.proxy().reconfigure("rust-lru", &alpn).unwrap() > 0);
         let ended = visit(&house, "rust-lru", &[version, "-sess_in", &session]);
         assert_eq!((ended.count("New, "), ended.count(ANSWER.trim())), (1, 1), "{version}: {}", ended.output);
     }

@@ -12,11 +12,12 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom within the workspace: the left crate on the right ones. Tests may depend on anything.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("innkeeper-core", &[]),
     ("innkeeper-wasm", &["innkeeper-core"]),
     ("innkeeper-rustls", &["innkeeper-core"]),
     ("innkeeper-proxy", &["innkeeper-core", "innkeeper-rustls", "innkeeper-wasm"]),
+    ("innkeeper-serve", &["innkeeper-proxy"]),
     ("innkeeper-build", &[]),
     ("innkeeper-check", &["innkeeper-core"]),
     (
@@ -27,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "innkeeper-check",
             "innkeeper-core",
             "innkeeper-proxy",
+            "innkeeper-serve",
             "innkeeper-wasm",
         ],
     ),
@@ -41,12 +43,14 @@ const ARROWS: [(&str, &[&str]); 15] = [
 ];
 
 /// Which crates may name a heavy dependency. The binary may name what it needs.
-const HEAVY: [(&str, &[&str]); 6] = [
+const HEAVY: [(&str, &[&str]); 8] = [
     ("wasmtime", &["innkeeper-wasm"]),
     ("wasmtime-wasi", &["innkeeper-wasm"]),
     ("rustls", &["innkeeper-rustls"]),
     ("tokio-rustls", &["innkeeper-proxy", "innkeeper"]),
-    ("tokio", &["innkeeper-proxy", "innkeeper"]),
+    ("tokio", &["innkeeper-proxy", "innkeeper-serve", "innkeeper"]),
+    ("axum", &["innkeeper-serve"]),
+    ("toml", &["innkeeper-serve"]),
     ("anyhow", &["innkeeper"]),
 ];
 

@@ -1,0 +1,204 @@
+//! `innkeeper serve`: the proxy that an operator runs.
+
+use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use innkeeper_proxy::core::Clock;
+use innkeeper_serve::{
+    Life, ServeError, Server, ServerConfig,
+    config::{self, ListenAt, Overrides, Settings, file::LogFormat, reference},
+    listenfd::ListenFd,
+    log, metrics,
+    system::Demand,
+    try_out,
+};
+
+use crate::{
+    loopback::table::{self, Column},
+    settings,
+};
+
+/// Serves tenants as a configuration file says, until SIGTERM; SIGHUP reads the file again.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// The configuration file, in TOML.
+    #[arg(long, env = settings::CONFIG, value_name = "FILE", required_unless_present_any = ["schema", "reference"])]
+    config: Option<PathBuf>,
+    /// Check the configuration, try every guest out, print what would run, and end.
+    #[arg(long)]
+    check: bool,
+    /// Print the configuration's JSON schema, for editors, and end.
+    #[arg(long)]
+    schema: bool,
+    /// Print the reference of the configuration or of the metrics, as Markdown, and end.
+    #[arg(long, value_name = "OF")]
+    reference: Option<Reference>,
+    /// The admin listener's address, in the place of `admin.address`.
+    #[arg(long, env = settings::ADMIN, value_name = "ADDRESS")]
+    admin: Option<String>,
+    /// Which events are logged, in the place of `log.filter`.
+    #[arg(long, env = settings::LOG, value_name = "FILTER")]
+    log: Option<String>,
+    /// How events are written, in the place of `log.format`.
+    #[arg(long, env = settings::LOG_FORMAT, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// The folder that keeps compiled code, in the place of `guests.compile_cache`. Who can write there runs code in this
+    /// process.
+    #[arg(long, env = settings::COMPILE_CACHE, value_name = "FOLDER")]
+    compile_cache: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Reference {
+    Configuration,
+    Metrics,
+}
+
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    if options.schema {
+        write!(out, "{}", reference::schema())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(of) = options.reference {
+        let text = match of {
+            Reference::Configuration => reference::markdown(),
+            Reference::Metrics => metrics::markdown(),
+        };
+        write!(out, "{text}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = options.config.clone().context("no configuration file\nhint: innkeeper serve --config FILE")?;
+    let overrides = Overrides {
+        admin_address: options.admin.clone(),
+        log_format: options.log_format.map(|format| match format {
+            Format::Human => LogFormat::Human,
+            Format::Json => LogFormat::Json,
+        }),
+        log_filter: options.log.clone(),
+        // Flags are taken from where one is, the file's paths from where it is.
+        compile_cache: options.compile_cache.as_ref().map(std::path::absolute).transpose()?,
+    };
+    let settings = match config::check(&path, &overrides) {
+        Ok(settings) => settings,
+        Err(problems) => return complain(&ServeError::from(problems)),
+    };
+    if options.check {
+        if let Err(error) = try_out(&settings) {
+            return complain(&error);
+        }
+        return show(&settings, &mut out).map(|()| ExitCode::SUCCESS);
+    }
+    log::start(&settings.log).context("the log's filter is none")?;
+    for warning in Demand::of(&settings).prepare() {
+        tracing::warn!("{warning}");
+    }
+    drop(settings);
+    serve(ServerConfig { path, overrides, clock: Clock::system() })
+}
+
+fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
+    // It changes the environment, so it comes before the runtime's threads.
+    let mut passed = ListenFd::from_env();
+    let sockets = (0..passed.len()).map(|number| {
+        let socket = passed.take_tcp_listener(number).ok().flatten();
+        socket.with_context(|| format!("socket {number} of systemd is no TCP listener\nhint: use `ListenStream=`"))
+    });
+    let sockets = sockets.collect::<anyhow::Result<Vec<TcpListener>>>()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let served = runtime.block_on(async {
+        // First, so that no signal ends the process halfway.
+        let mut life = Life::new().context("cannot listen for signals")?;
+        // In a task of its own: guests take their time to be compiled, and the process may be told to end meanwhile.
+        let start = tokio::spawn(Server::start(config, sockets));
+        let started = tokio::select! {
+            started = start => started.context("the start panicked")?,
+            () = life.end() => return Ok(ExitCode::SUCCESS),
+        };
+        let server = match started {
+            Ok(server) => server,
+            Err(error) => return complain(&error),
+        };
+        for address in server.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        if let Some(address) = server.admin_address() {
+            tracing::info!("admin page on http://{address}/");
+        }
+        server.run(&mut life).await;
+        Ok(ExitCode::SUCCESS)
+    });
+    // What still runs has been told to end.
+    runtime.shutdown_background();
+    served
+}
+
+/// Shows problems as they are: each has its own place and hint.
+#[expect(clippy::print_stderr, reason = "the command's own errors are for who has called it")]
+fn complain(error: &ServeError) -> anyhow::Result<ExitCode> {
+    match error {
+        ServeError::Problems(problems) => problems.iter().for_each(|problem| eprintln!("error: {problem}")),
+        error => eprintln!("error: {error}"),
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+const COLUMNS: [Column; 9] = [
+    ("tenant", false),
+    ("server names", false),
+    ("guest", false),
+    ("class", false),
+    ("readers", true),
+    ("client certificates", false),
+    ("upstream", false),
+    ("sessions", true),
+    ("lifetime s", true),
+];
+
+/// What would run.
+fn show(settings: &Settings, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    let row = |tenant: &config::TenantSettings| {
+        let upstream = if tenant.upstream.tls.is_some() { " (TLS)" } else { "" };
+        vec![
+            tenant.name.clone(),
+            tenant.server_names.join(", "),
+            tenant.guest.path.display().to_string(),
+            tenant.guest.class.name().to_owned(),
+            tenant.readers.to_string(),
+            format!("{:?}", tenant.tls.client_auth).to_lowercase(),
+            format!("{}{upstream}", tenant.upstream.address),
+            tenant.limits.sessions.to_string(),
+            tenant.limits.lifetime.as_secs().to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = settings.tenants.iter().map(row).collect();
+    write!(out, "{}", table::table(&COLUMNS, &rows))?;
+    writeln!(out)?;
+    for (listen_at, listener) in &settings.listeners {
+        let at = match listen_at {
+            ListenAt::Address(address) => address.to_string(),
+            ListenAt::Systemd(number) => format!("socket {number} of systemd"),
+        };
+        let proxied = if listener.proxy_protocol { ", PROXY protocol" } else { "" };
+        let default =
+            listener.default_server_name.as_ref().map(|name| format!(", `{name}` for clients without a name"));
+        writeln!(out, "listens on {at}{proxied}{}", default.unwrap_or_default())?;
+    }
+    match &settings.admin {
+        Some(admin) if admin.token.is_some() => writeln!(out, "admin page on http://{}/, with actions", admin.address)?,
+        Some(admin) => writeln!(out, "admin page on http://{}/, without actions", admin.address)?,
+        None => writeln!(out, "no admin page")?,
+    }
+    let Demand { files, memory_bytes, .. } = Demand::of(settings);
+    writeln!(out, "at most {files} file descriptors, and {} MiB for guests and vaults", memory_bytes >> 20)?;
+    Demand::of(settings).prepare().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
+    writeln!(out, "\nThe configuration does.")?;
+    Ok(())
+}

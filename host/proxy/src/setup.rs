@@ -1,0 +1,148 @@
+//! What a tenant's connections are served with: TLS, sessions, upstream, and what is left of its bounds.
+
+use std::sync::Arc;
+
+use governor::{DefaultDirectRateLimiter, Quota};
+use innkeeper_core::{Reader, Recent, Role, Secret};
+use innkeeper_rustls::{ClientSession, Scoped, ServerSessions, TlsIdentity};
+use tokio::sync::Semaphore;
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use crate::{Inspection, TenantBounds, TenantConfig, TenantTls, upstream::Target};
+
+/// Look-ups of one tenant's upstream at a time. Each has a thread, which only the system's resolver can end.
+const NAME_LOOKUPS_MAX: usize = 4;
+
+/// How many sessions an inspection selects: as many as a guest is advised to give.
+const SELECTED_MAX: usize = 256;
+
+/// What a tenant's connections are served with. A connection keeps the one it began with.
+pub(crate) struct Setup {
+    identity: TlsIdentity,
+    config: ServerConfig,
+    sessions: ServerSessions,
+    pub(crate) target: Arc<Target>,
+    readers: Readers,
+    pub(crate) gates: Arc<Gates>,
+}
+
+/// The read sides of a tenant's caches.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    pub(crate) server: Reader<Secret>,
+    pub(crate) client: Option<Reader<ClientSession>>,
+}
+
+/// What is left of a tenant's bounds.
+pub(crate) struct Gates {
+    bounds: TenantBounds,
+    pub(crate) connections: Arc<Semaphore>,
+    pub(crate) handshakes: Semaphore,
+    pub(crate) threads: Semaphore,
+    /// Look-ups of the upstream's name. One that is given up goes on, and holds its place until it ends.
+    pub(crate) name_lookups: Arc<Semaphore>,
+    rate: Option<DefaultDirectRateLimiter>,
+}
+
+impl Gates {
+    fn new(bounds: &TenantBounds) -> Self {
+        let permits = |number: usize| Semaphore::new(number.clamp(1, Semaphore::MAX_PERMITS));
+        let quota = |per_s| Quota::per_second(per_s).allow_burst(bounds.handshakes_burst);
+        Self {
+            bounds: bounds.clone(),
+            connections: Arc::new(permits(bounds.connections)),
+            handshakes: permits(bounds.handshakes),
+            threads: permits(bounds.threads),
+            name_lookups: Arc::new(Semaphore::new(NAME_LOOKUPS_MAX)),
+            rate: bounds.handshakes_per_s.map(|per_s| DefaultDirectRateLimiter::direct(quota(per_s))),
+        }
+    }
+
+    /// Whether one more handshake may begin by now.
+    pub(crate) fn is_slow_enough(&self) -> bool {
+        self.rate.as_ref().is_none_or(|rate| rate.check().is_ok())
+    }
+}
+
+impl Setup {
+    /// `before` is what it takes the place of: its gates are kept if the bounds are the same.
+    pub(crate) fn new(config: &TenantConfig, readers: Readers, before: Option<&Self>) -> Result<Self, rustls::Error> {
+        let identity = config.tls.identity();
+        let kept = before.map(|before| &before.gates).filter(|gates| gates.bounds == config.bounds);
+        Ok(Self {
+            identity,
+            config: config.tls.to_config()?,
+            sessions: ServerSessions::new(readers.server.clone(), identity),
+            target: Arc::new(Target::new(
+                config.upstream.clone(),
+                &config.tls.alpn,
+                readers.client.as_ref(),
+                before.map(|before| &*before.target),
+            )?),
+            gates: kept.map_or_else(|| Arc::new(Gates::new(&config.bounds)), Arc::clone),
+            readers,
+        })
+    }
+
+    /// The same, but for how it speaks TLS with clients.
+    pub(crate) fn with_tls(&self, tls: &TenantTls) -> Result<Self, rustls::Error> {
+        let Self { target, readers, gates, .. } = self;
+        let (identity, config) = (tls.identity(), tls.to_config()?);
+        let sessions = ServerSessions::new(readers.server.clone(), identity);
+        let (target, readers, gates) = (Arc::clone(target), readers.clone(), Arc::clone(gates));
+        Ok(Self { identity, config, sessions, target, readers, gates })
+    }
+
+    /// The configuration and the store for one connection.
+    pub(crate) fn scoped(&self, server_name: &str) -> Scoped {
+        self.sessions.scoped(&self.config, server_name)
+    }
+
+    pub(crate) fn readers(&self) -> &Readers {
+        &self.readers
+    }
+
+    /// Whether sessions in the server role are of use after a change to `new`.
+    pub(crate) fn is_trust_kept(&self, new: &Self) -> bool {
+        self.identity == new.identity
+    }
+
+    /// Whether sessions with the upstream are of use after a change to `new`.
+    pub(crate) fn is_upstream_kept(&self, new: &Self) -> bool {
+        self.target.is_same_peer(&new.target)
+    }
+
+    /// Asks the guest what it would tell of the cache in the server role.
+    pub(crate) fn inspect(&self, server_name: &str) -> Inspection {
+        let reader = &self.readers.server;
+        Inspection {
+            size: reader.size(),
+            folded: reader.foldl(0, |sessions, _| sessions + 1),
+            selected: reader.select_session(server_name.as_bytes(), SELECTED_MAX).len(),
+        }
+    }
+
+    /// Each role's last log lines and faults.
+    pub(crate) fn recent(&self) -> Vec<(Role, Recent)> {
+        let client = self.readers.client.as_ref().map(|reader| (Role::Client, reader.recent()));
+        [(Role::Server, self.readers.server.recent())].into_iter().chain(client).collect()
+    }
+
+    /// Wipes every session in both roles, and says how many there were.
+    pub(crate) fn revoke(&self) -> usize {
+        let Readers { server, client } = &self.readers;
+        server.mailbox().revoke() + client.as_ref().map_or(0, |client| client.mailbox().revoke())
+    }
+
+    pub(crate) fn suspend(&self) {
+        let Readers { server, client } = &self.readers;
+        server.mailbox().suspend();
+        client.iter().for_each(|client| client.mailbox().suspend());
+    }
+
+    pub(crate) fn resume(&self) {
+        let Readers { server, client } = &self.readers;
+        server.mailbox().resume();
+        client.iter().for_each(|client| client.mailbox().resume());
+    }
+}

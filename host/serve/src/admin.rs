@@ -1,0 +1,285 @@
+//! The admin listener: metrics, health, the page, and actions, over HTTP.
+//!
+//! It tells names and counters, and nothing secret. Whoever can connect may read; actions want the token. Other sites' pages
+//! cannot read it through a name of their own, since it answers to addresses, `localhost` and configured names only.
+
+mod api;
+mod door;
+mod page;
+mod pieces;
+
+use std::{net::SocketAddr, sync::Arc, sync::atomic::Ordering};
+
+use axum::{
+    Form, Router,
+    extract::{DefaultBodyLimit, Path, Query, Request, State as Shared},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use subtle::ConstantTimeEq as _;
+use tokio::{net::TcpListener, task::JoinHandle};
+use zeroize::Zeroizing;
+
+use self::door::Door;
+use crate::{
+    metrics,
+    running::with_causes,
+    server::ServeError,
+    state::{ActionError, State},
+};
+
+/// Answers until it is dropped.
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A request's body ends here at the latest, in bytes.
+const BODY_BYTES_MAX: usize = 16 << 10;
+
+pub(crate) async fn listen(address: SocketAddr, state: &Arc<State>) -> Result<Listening, ServeError> {
+    let failed = |source| ServeError::Admin { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let router = router(Arc::clone(state));
+    let task = tokio::spawn(async move {
+        // Never ends by itself.
+        let _ = axum::serve(Door::new(listener), router).await;
+    });
+    Ok(Listening { address, task })
+}
+
+fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/", get(overview))
+        .route("/tenants/{tenant}", get(tenant))
+        .route("/tenants/{tenant}/actions", post(act_by_form))
+        .route("/api/tenants", get(api::tenants))
+        .route("/api/tenants/{tenant}", get(api::tenant))
+        .route("/api/tenants/{tenant}/{action}", post(act_by_api))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("admin/style.css"))))
+        .route("/page.js", get(|| file("text/javascript; charset=utf-8", include_str!("admin/page.js"))))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(Arc::clone(&state), guard))
+        .with_state(state)
+}
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; form-action 'self'; \
+         frame-ancestors 'none'; base-uri 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Turns away whoever asks by a name that is not ours, and sets the headers of every answer.
+async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    let mut response = match is_own_host(request.headers(), &state) {
+        true => next.run(request).await,
+        false => {
+            let what = "this listener is asked by an address, `localhost`, or a name from `admin.hosts`\n";
+            (StatusCode::MISDIRECTED_REQUEST, what).into_response()
+        }
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn is_own_host(headers: &HeaderMap, state: &State) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let is_address =
+        host.parse::<SocketAddr>().is_ok() || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
+    let is_named = || state.admin.as_ref().is_some_and(|admin| admin.hosts.contains(&name));
+    is_address || name == "localhost" || is_named()
+}
+
+async fn file(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics::text(&state)).into_response()
+}
+
+async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
+    match state.is_draining.load(Ordering::Acquire) {
+        false => "ready\n".into_response(),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
+    }
+}
+
+/// Which tenants are shown.
+#[derive(Deserialize)]
+struct Search {
+    /// A part of the name.
+    #[serde(default)]
+    q: String,
+}
+
+async fn overview(Shared(state): Shared<Arc<State>>, Query(search): Query<Search>) -> Response {
+    page::overview(&state, &search.q).into_response()
+}
+
+/// What has just been done, to be told on the page.
+#[derive(Deserialize)]
+struct Done {
+    #[serde(default)]
+    done: String,
+}
+
+async fn tenant(Shared(state): Shared<Arc<State>>, Path(tenant): Path<String>, Query(done): Query<Done>) -> Response {
+    let said = Action::parse(&done.done).map(|action| Ok(action.done()));
+    match page::tenant(&state, &tenant, said) {
+        Some(page) => page.into_response(),
+        None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
+    }
+}
+
+/// What can be done with a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Upgrade,
+    Revoke,
+    Suspend,
+    Resume,
+}
+
+impl Action {
+    const ALL: [Self; 4] = [Self::Upgrade, Self::Revoke, Self::Suspend, Self::Resume];
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::Revoke => "revoke",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+        }
+    }
+
+    fn done(self) -> &'static str {
+        match self {
+            Self::Upgrade => "The guest was upgraded to the component file's.",
+            Self::Revoke => "Every session was wiped.",
+            Self::Suspend => "The guest is not asked any more, until it is resumed.",
+            Self::Resume => "The guest is asked again.",
+        }
+    }
+
+    async fn perform(self, state: &State, tenant: &str) -> Result<serde_json::Value, ActionError> {
+        tracing::warn!(tenant, action = self.name(), "an operator acts");
+        let proxy = &state.proxy;
+        Ok(match self {
+            Self::Upgrade => api::upgraded(&state.upgrade(tenant).await?),
+            Self::Revoke => serde_json::json!({ "revoked": proxy.revoke(tenant)? }),
+            Self::Suspend => {
+                proxy.suspend(tenant)?;
+                serde_json::json!({ "suspended": true })
+            }
+            Self::Resume => {
+                proxy.resume(tenant)?;
+                serde_json::json!({ "suspended": false })
+            }
+        })
+    }
+}
+
+/// Why an action is not even tried.
+#[derive(Debug)]
+struct Forbidden(StatusCode, &'static str);
+
+fn check_token(state: &State, token: Option<&str>) -> Result<(), Forbidden> {
+    let own = state.admin.as_ref().and_then(|admin| admin.token.as_ref());
+    let Some(own) = own else {
+        return Err(Forbidden(StatusCode::FORBIDDEN, "there are no actions: write `admin.token_file` and start again"));
+    };
+    match token {
+        Some(token) if bool::from(own.as_bytes().ct_eq(token.trim().as_bytes())) => Ok(()),
+        Some(_) => {
+            tracing::warn!("an action with a wrong token was refused");
+            Err(Forbidden(StatusCode::FORBIDDEN, "the token is not the one in `admin.token_file`"))
+        }
+        None => {
+            Err(Forbidden(StatusCode::UNAUTHORIZED, "send `Authorization: Bearer` and the token in `admin.token_file`"))
+        }
+    }
+}
+
+fn status_of(error: &ActionError) -> StatusCode {
+    match error {
+        ActionError::Tenant(innkeeper_proxy::TenantError::Unknown(_)) => StatusCode::NOT_FOUND,
+        _ => StatusCode::CONFLICT,
+    }
+}
+
+async fn act_by_api(
+    Shared(state): Shared<Arc<State>>,
+    Path((tenant, action)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let error =
+        |status: StatusCode, what: &str| (status, axum::Json(serde_json::json!({ "error": what }))).into_response();
+    let Some(action) = Action::parse(&action) else {
+        return error(StatusCode::NOT_FOUND, "there are the actions upgrade, revoke, suspend and resume");
+    };
+    let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    if let Err(Forbidden(status, what)) = check_token(&state, token) {
+        return error(status, what);
+    }
+    match action.perform(&state, &tenant).await {
+        Ok(done) => axum::Json(done).into_response(),
+        Err(failed) => error(status_of(&failed), &with_causes(&failed)),
+    }
+}
+
+/// What the page's form sends. The token comes each time, so that no other site can act in the operator's name.
+#[derive(Deserialize)]
+struct ActionForm {
+    action: String,
+    token: String,
+}
+
+async fn act_by_form(
+    Shared(state): Shared<Arc<State>>,
+    Path(tenant): Path<String>,
+    Form(form): Form<ActionForm>,
+) -> Response {
+    let refuse = |status: StatusCode, what: String| match page::tenant(&state, &tenant, Some(Err(&what))) {
+        Some(page) => (status, page).into_response(),
+        None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
+    };
+    let Some(action) = Action::parse(&form.action) else {
+        return refuse(StatusCode::BAD_REQUEST, "there is no such action".into());
+    };
+    let token = Zeroizing::new(form.token);
+    if let Err(Forbidden(status, what)) = check_token(&state, Some(&token)) {
+        return refuse(status, what.into());
+    }
+    match action.perform(&state, &tenant).await {
+        // A name of a tenant has nothing in it that a path would take amiss.
+        Ok(_) => Redirect::to(&format!("/tenants/{tenant}?done={}", action.name())).into_response(),
+        Err(failed) => refuse(status_of(&failed), with_causes(&failed)),
+    }
+}

@@ -1,0 +1,178 @@
+//! `/api/tenants`: what the page shows, as JSON. The wire types are of this module alone.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::{Path, State as Shared},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use innkeeper_proxy::{
+    Rejection, TenantStats,
+    core::{CacheStats, Callback, FaultKind, Miss, Role, UpgradeReport},
+};
+use serde::Serialize;
+
+use crate::{
+    state::State,
+    tenant_info::{TenantInfo, hex},
+};
+
+#[derive(Serialize)]
+struct Tenant {
+    name: String,
+    server_names: Vec<String>,
+    upstream: String,
+    guest: Guest,
+    connections: u64,
+    handshakes: u64,
+    resumed: u64,
+    failed: u64,
+    rejected: BTreeMap<&'static str, u64>,
+    bytes_from_clients: u64,
+    bytes_from_upstream: u64,
+    upstream_connections: u64,
+    upstream_failed: u64,
+    upstream_handshakes: u64,
+    upstream_resumed: u64,
+    upstream_handshakes_failed: u64,
+    roles: BTreeMap<&'static str, Cache>,
+    upgrade_refused: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Guest {
+    component: String,
+    sha256: String,
+    size_class: &'static str,
+    readers: usize,
+}
+
+#[derive(Serialize)]
+struct Cache {
+    state: &'static str,
+    suspended_by_operator: bool,
+    rolled_back: bool,
+    sessions: u64,
+    vault_bytes: u64,
+    guest_memory_bytes: u64,
+    hits: u64,
+    misses: BTreeMap<&'static str, u64>,
+    updates: u64,
+    evicted: u64,
+    overflowed: u64,
+    expired: u64,
+    revoked: u64,
+    fuel: BTreeMap<&'static str, u64>,
+    calls: BTreeMap<&'static str, u64>,
+    faults: BTreeMap<&'static str, u64>,
+    false_claims: u64,
+    restarts: u64,
+    upgrades: u64,
+    lookup_ns_p50: u64,
+    lookup_ns_p99: u64,
+}
+
+/// Every tenant, in the order of the file.
+pub(super) async fn tenants(Shared(state): Shared<Arc<State>>) -> Response {
+    Json(all(&state)).into_response()
+}
+
+/// One tenant.
+pub(super) async fn tenant(Shared(state): Shared<Arc<State>>, Path(name): Path<String>) -> Response {
+    let infos = state.infos();
+    let info = infos.iter().find(|info| info.name == name);
+    let stats = state.proxy.stats_of(&name).ok();
+    match info.zip(stats) {
+        Some((info, stats)) => Json(Tenant::new(info, &stats, refused(&state, &name))).into_response(),
+        None => {
+            let what = serde_json::json!({ "error": format!("there is no tenant `{name}`") });
+            (StatusCode::NOT_FOUND, Json(what)).into_response()
+        }
+    }
+}
+
+pub(super) fn upgraded(report: &UpgradeReport) -> serde_json::Value {
+    let UpgradeReport { instances, sessions, evicted, asked, found, took_ms, .. } = report;
+    serde_json::json!({
+        "instances": instances, "sessions": sessions, "evicted": evicted, "asked": asked, "found": found, "took_ms": took_ms,
+    })
+}
+
+fn all(state: &State) -> Vec<Tenant> {
+    let infos = state.infos();
+    let by_name: HashMap<&str, &TenantInfo> = infos.iter().map(|info| (info.name.as_str(), &**info)).collect();
+    let stats = state.proxy.stats();
+    let with_info = stats.iter().filter_map(|(name, stats)| {
+        let info = by_name.get(name.as_str())?;
+        Some(Tenant::new(info, stats, refused(state, name)))
+    });
+    with_info.collect()
+}
+
+fn refused(state: &State, name: &str) -> Option<String> {
+    state.refusal(name).map(|(_, why)| why)
+}
+
+impl Tenant {
+    fn new(info: &TenantInfo, stats: &TenantStats, upgrade_refused: Option<String>) -> Self {
+        let guest = Guest {
+            component: info.component.display().to_string(),
+            sha256: hex(&info.digest),
+            size_class: info.class.name(),
+            readers: info.readers,
+        };
+        Self {
+            name: info.name.clone(),
+            server_names: info.server_names.clone(),
+            upstream: info.upstream.clone(),
+            guest,
+            connections: stats.connections,
+            handshakes: stats.handshakes,
+            resumed: stats.resumed,
+            failed: stats.failed,
+            rejected: Rejection::ALL.iter().map(|cause| cause.name()).zip(stats.rejected).collect(),
+            bytes_from_clients: stats.bytes_from_clients,
+            bytes_from_upstream: stats.bytes_from_upstream,
+            upstream_connections: stats.upstream.connections,
+            upstream_failed: stats.upstream.failed,
+            upstream_handshakes: stats.upstream.handshakes,
+            upstream_resumed: stats.upstream.resumed,
+            upstream_handshakes_failed: stats.upstream.handshakes_failed,
+            roles: stats.caches().map(|(role, cache)| (Role::name(role), Cache::new(cache))).collect(),
+            upgrade_refused,
+        }
+    }
+}
+
+impl Cache {
+    fn new(stats: &CacheStats) -> Self {
+        Self {
+            state: stats.state.name(),
+            suspended_by_operator: stats.is_held,
+            rolled_back: stats.is_rolled_back,
+            sessions: stats.sessions,
+            vault_bytes: stats.vault_bytes,
+            guest_memory_bytes: stats.memory_bytes,
+            hits: stats.hits,
+            misses: Miss::ALL.iter().map(|cause| (cause.name(), stats.misses(*cause))).collect(),
+            updates: stats.updates,
+            evicted: stats.evicted,
+            overflowed: stats.overflowed,
+            expired: stats.expired,
+            revoked: stats.revoked,
+            fuel: Callback::ALL.iter().map(|callback| (callback.name(), stats.fuel(*callback))).collect(),
+            calls: Callback::ALL.iter().map(|callback| (callback.name(), stats.calls(*callback))).collect(),
+            faults: FaultKind::ALL.iter().map(|kind| (kind.name(), stats.faults(*kind))).collect(),
+            false_claims: stats.false_claims,
+            restarts: stats.restarts,
+            upgrades: stats.upgrades,
+            lookup_ns_p50: stats.lookup_ns.value_at_quantile(0.5),
+            lookup_ns_p99: stats.lookup_ns.value_at_quantile(0.99),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! Tenants as they are written: names, files, addresses, limits, each checked, and all of them against each other.
+
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+
+use innkeeper_proxy::{
+    Certificate, ClientAuth, ProxyProtocol, TenantBounds, TenantTls, Upstream, UpstreamTls, Wasi,
+    core::{CacheConfig, LimitError, Limits, Overflow, Property, SizeClass},
+    rustls::{
+        RootCertStore,
+        pki_types::{CertificateDer, DnsName, ServerName},
+    },
+};
+
+use super::{
+    At, GuestSettings, TenantSettings,
+    file::{self, File},
+    files::{Digest, Files, digest_of},
+    problem::Notes,
+};
+
+/// Checks every tenant, and gives those that do.
+pub(super) fn check_tenants(file: &File, files: &mut Files, notes: &mut Notes<'_>) -> Vec<TenantSettings> {
+    let all = At::top().key("tenants");
+    if file.tenants.is_empty() {
+        notes.add(&all, "nobody is served", "write at least one `[tenants.NAME]`");
+    }
+    let mut by_server_name = BTreeMap::new();
+    let mut tenants = Vec::new();
+    for (name, written) in &file.tenants {
+        let at = all.key(name);
+        let mut check = Check { files: &mut *files, notes: &mut *notes, digests: Vec::new() };
+        check_name(name, &at, check.notes);
+        let tenant = check.tenant(name, written, &file.maxima, &at);
+        let Some(tenant) = tenant else { continue };
+        for (number, server_name) in tenant.server_names.iter().enumerate() {
+            if let Some(first) = by_server_name.insert(server_name.clone(), name) {
+                let at = at.key("server_names").number(number);
+                notes.add(&at, format!("tenant `{first}` serves this name"), "leave it out of one of the two");
+            }
+        }
+        tenants.push(tenant);
+    }
+    tenants
+}
+
+fn check_name(name: &str, at: &At, notes: &mut Notes<'_>) {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
+    let begins_well = name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
+    if name.len() > 63 || !begins_well || !name.bytes().all(is_plain) {
+        let fix = "write 1 to 63 lower-case letters, digits, `-`, `_` or `.`, beginning with a letter or a digit";
+        notes.add(at, "no name for a tenant", fix);
+    }
+}
+
+const EARLY_DATA_BYTES_MAX: u32 = 1 << 20;
+
+/// The check of one tenant.
+struct Check<'a, 'b> {
+    files: &'a mut Files,
+    notes: &'a mut Notes<'b>,
+    /// Of the files it depends on, besides what is written.
+    digests: Vec<Digest>,
+}
+
+impl Check<'_, '_> {
+    fn tenant(&mut self, name: &str, written: &file::Tenant, maxima: &file::Maxima, at: &At) -> Option<TenantSettings> {
+        // Each of them, so that all that is wrong is told.
+        let server_names = self.server_names(&written.server_names, &at.key("server_names"));
+        let tls = self.tls(written, server_names.as_deref(), at);
+        let upstream = self.upstream(&written.upstream, &at.key("upstream"));
+        let bounds = self.bounds(&written.connections, &at.key("connections"));
+        let limits = self.limits(written, maxima, at);
+        let guest = self.guest(&written.guest, limits.as_ref(), &at.key("guest"));
+        let properties = written.guest.properties.iter();
+        let properties = properties.map(|(name, value)| Property { name: name.clone(), value: value.to_string() });
+        let mut of_all = serde_json::to_vec(written).expect("a tenant can be written as JSON");
+        of_all.extend(self.digests.iter().flatten());
+        Some(TenantSettings {
+            name: name.to_owned(),
+            server_names: server_names?,
+            tls: tls?,
+            upstream: upstream?,
+            bounds: bounds?,
+            guest: guest?,
+            limits: limits?,
+            overflow: match written.overflow {
+                file::Overflow::EvictOldest => Overflow::EvictOldest,
+                file::Overflow::InvalidateAll => Overflow::InvalidateAll,
+            },
+            properties: properties.collect(),
+            readers: written.guest.readers,
+            digest: digest_of(&of_all),
+        })
+    }
+
+    fn server_names(&mut self, written: &[String], at: &At) -> Option<Vec<String>> {
+        if written.is_empty() {
+            return self.notes.none(at, "no connection would reach the tenant", "write at least one server name");
+        }
+        let mut are_all_good = true;
+        let mut names: Vec<String> = Vec::new();
+        for (number, name) in written.iter().enumerate() {
+            let (at, name) = (at.number(number), name.to_ascii_lowercase());
+            let host = name.strip_prefix("*.").unwrap_or(&name);
+            // Clients send names only: RFC 6066, section 3.
+            let is_address = host.parse::<std::net::IpAddr>().is_ok();
+            if is_address || DnsName::try_from(host).is_err() || host.ends_with('.') {
+                let fix =
+                    "write a host's name such as `www.shop.example`, or `*.shop.example` for all names one label below";
+                self.notes.add(&at, "no server name", fix);
+                are_all_good = false;
+            } else if names.contains(&name) {
+                self.notes.add(&at, "the name is there twice", "leave one of the two out");
+                are_all_good = false;
+            }
+            names.push(name);
+        }
+        are_all_good.then_some(names)
+    }
+
+    fn tls(&mut self, written: &file::Tenant, server_names: Option<&[String]>, at: &At) -> Option<TenantTls> {
+        let at_all = at.key("certificates");
+        if written.certificates.is_empty() {
+            self.notes.add(&at_all, "the tenant has nothing to show", "write at least one `{ chain = …, key = … }`");
+        }
+        let pairs = written.certificates.iter().enumerate();
+        let certificates: Vec<_> = pairs.map(|(number, pair)| self.certificate(pair, &at_all.number(number))).collect();
+        let client_auth = self.client_auth(&written.client_auth, &at.key("client_auth"));
+        let alpn = self.alpn(&written.alpn, &at.key("alpn"));
+        let certificates = certificates.into_iter().collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())?;
+        for (number, name) in server_names.unwrap_or_default().iter().enumerate() {
+            // Of a wildcard only some names may be used.
+            let is_for = |certificate: &Certificate| certificate.is_for(name);
+            if !name.starts_with("*.") && !certificates.iter().any(is_for) {
+                let at = at.key("server_names").number(number);
+                let fix = "add a certificate that is for it to `certificates`, or leave the name out";
+                self.notes.add(&at, "none of the tenant's certificates is for this name", fix);
+            }
+        }
+        let early_data_bytes = written.early_data_bytes;
+        if early_data_bytes > EARLY_DATA_BYTES_MAX {
+            // rustls keeps as much for each handshake that is under way.
+            let fix = format!("write at most {EARLY_DATA_BYTES_MAX}; a request is shorter");
+            self.notes.add(&at.key("early_data_bytes"), "one client could take too much memory", fix);
+        }
+        let (client_auth, client_roots) = client_auth?;
+        Some(TenantTls { certificates, client_auth, client_roots, alpn: alpn?, early_data_bytes })
+    }
+
+    fn certificate(&mut self, written: &file::Certificate, at: &At) -> Option<Certificate> {
+        let chain = self.certificates(&written.chain, &at.key("chain"));
+        let key = match self.files.key(&written.key) {
+            Ok((key, digest)) => {
+                self.digests.push(digest);
+                Some(key)
+            }
+            Err(what) => self.notes.none(&at.key("key"), what, "name the PEM file with the key of the chain's leaf"),
+        };
+        let certificate = Certificate { chain: chain?, key: key? };
+        if let Err(error) = certificate.check() {
+            let what = format!("it does not do with the chain: {error}");
+            return self.notes.none(
+                &at.key("key"),
+                what,
+                "name the key that the chain's first certificate was made for",
+            );
+        }
+        Some(certificate)
+    }
+
+    fn certificates(&mut self, path: &Path, at: &At) -> Option<Vec<CertificateDer<'static>>> {
+        match self.files.certificates(path) {
+            Ok((certificates, digest)) => {
+                self.digests.push(digest);
+                Some(certificates)
+            }
+            Err(what) => self.notes.none(at, what, "name a PEM file with certificates"),
+        }
+    }
+
+    fn roots(&mut self, path: &Path, at: &At) -> Option<Vec<CertificateDer<'static>>> {
+        let roots = self.certificates(path, at)?;
+        let mut store = RootCertStore::empty();
+        match roots.iter().cloned().try_for_each(|root| store.add(root)) {
+            Ok(()) => Some(roots),
+            Err(error) => {
+                self.notes.none(at, format!("a root does not do: {error}"), "leave that root out of the file")
+            }
+        }
+    }
+
+    fn client_auth(
+        &mut self,
+        written: &file::ClientAuth,
+        at: &At,
+    ) -> Option<(ClientAuth, Vec<CertificateDer<'static>>)> {
+        let mode = match written.mode {
+            file::ClientAuthMode::None => ClientAuth::None,
+            file::ClientAuthMode::Optional => ClientAuth::Optional,
+            file::ClientAuthMode::Required => ClientAuth::Required,
+        };
+        match (&written.roots, mode) {
+            (None, ClientAuth::None) => Some((mode, Vec::new())),
+            (Some(_), ClientAuth::None) => self.notes.none(
+                &at.key("roots"),
+                "nobody is asked for a certificate",
+                "write `mode = \"required\"` or `\"optional\"` beside it, or leave the roots out",
+            ),
+            (None, _) => self.notes.none(
+                &at.key("roots"),
+                "no client could show a certificate that is trusted",
+                "write `roots = FILE`, the roots that clients' certificates must come from",
+            ),
+            (Some(path), _) => Some((mode, self.roots(path, &at.key("roots"))?)),
+        }
+    }
+
+    fn alpn(&mut self, written: &[String], at: &At) -> Option<Vec<Vec<u8>>> {
+        let mut are_all_good = true;
+        for (number, name) in written.iter().enumerate() {
+            // RFC 7301, section 3.1.
+            if !(1..=255).contains(&name.len()) {
+                let fix = "write 1 to 255 bytes, such as `h2` or `http/1.1`";
+                self.notes.add(&at.number(number), "no name of a protocol", fix);
+                are_all_good = false;
+            } else if written[..number].contains(name) {
+                self.notes.add(&at.number(number), "the protocol is there twice", "leave one of the two out");
+                are_all_good = false;
+            }
+        }
+        are_all_good.then(|| written.iter().map(|name| name.clone().into_bytes()).collect())
+    }
+
+    fn upstream(&mut self, written: &file::Upstream, at: &At) -> Option<Upstream> {
+        let host = host_of(&written.address);
+        if host.is_none() {
+            let fix = "write it as HOST:PORT, such as `10.0.0.7:8080`, `[::1]:8080` or `app.internal:8080`";
+            self.notes.add(&at.key("address"), "not a host and a port", fix);
+        }
+        let tls = match &written.tls {
+            None => Some(None),
+            Some(tls) => self.upstream_tls(tls, host, &at.key("tls")).map(Some),
+        };
+        let proxy_protocol = written.proxy_protocol.map(|version| match version {
+            file::ProxyProtocol::V1 => ProxyProtocol::V1,
+            file::ProxyProtocol::V2 => ProxyProtocol::V2,
+        });
+        host?;
+        Some(Upstream { address: written.address.clone(), tls: tls?, proxy_protocol })
+    }
+
+    fn upstream_tls(&mut self, written: &file::UpstreamTls, host: Option<&str>, at: &At) -> Option<UpstreamTls> {
+        let name = written.server_name.as_deref().or(host)?;
+        let server_name = match ServerName::try_from(name.to_owned()) {
+            Ok(name) => Some(name),
+            Err(_) => {
+                let what = format!("`{name}` is no name that a certificate could be for");
+                self.notes.none(&at.key("server_name"), what, "write a host's name or an IP address")
+            }
+        };
+        let roots = match &written.roots {
+            Some(path) => self.roots(path, &at.key("roots")).map(Arc::from),
+            None => self.system_roots(&at.key("roots")),
+        };
+        let certificate = match &written.certificate {
+            Some(pair) => Some(self.certificate(pair, &at.key("certificate"))?),
+            None => None,
+        };
+        Some(UpstreamTls { server_name: server_name?, roots: roots?, certificate })
+    }
+
+    fn system_roots(&mut self, at: &At) -> Option<Arc<[CertificateDer<'static>]>> {
+        let roots = self.files.system_roots();
+        if roots.is_empty() {
+            let fix = "write `roots = FILE`, or install the system's, such as Debian's package `ca-certificates`";
+            return self.notes.none(at, "the system has no roots to trust", fix);
+        }
+        self.digests.extend(roots.iter().map(|root| digest_of(root)));
+        Some(roots)
+    }
+
+    fn bounds(&mut self, written: &file::TenantConnections, at: &At) -> Option<TenantBounds> {
+        let file::TenantConnections { max, handshakes, threads, handshakes_per_s, handshakes_burst } = *written;
+        let numbers = [
+            ("max", max),
+            ("handshakes", handshakes),
+            ("threads", threads),
+            ("handshakes_burst", handshakes_burst as usize),
+            ("handshakes_per_s", handshakes_per_s.map_or(1, |per_s| per_s as usize)),
+        ];
+        let mut are_all_good = true;
+        for (name, _) in numbers.into_iter().filter(|(_, value)| *value == 0) {
+            self.notes.add(&at.key(name), "no connection would be served", "write at least 1, or leave it out");
+            are_all_good = false;
+        }
+        are_all_good.then_some(TenantBounds {
+            connections: max,
+            handshakes,
+            threads,
+            handshakes_per_s: handshakes_per_s.and_then(NonZeroU32::new),
+            handshakes_burst: NonZeroU32::new(handshakes_burst)?,
+        })
+    }
+
+    fn limits(&mut self, written: &file::Tenant, maxima: &file::Maxima, at: &At) -> Option<Limits> {
+        let class = class_of(written.guest.size_class);
+        let mut limits = Limits::new(class);
+        written.guest.limits.put_into(&mut limits);
+        limits.lifetime = Duration::from_secs(written.lifetime_s);
+        if let Err(error) = limits.check() {
+            return self.limit_error(error, "", at);
+        }
+        let most_readers = CacheConfig::READERS_MAX;
+        if !(1..=most_readers).contains(&written.guest.readers) {
+            let fix = format!("write 1 to {most_readers}");
+            return self.notes.none(&at.keys("guest.readers"), "so many instances cannot serve a cache", fix);
+        }
+        let of_class = match class {
+            SizeClass::Small => &maxima.small,
+            SizeClass::Large => &maxima.large,
+        };
+        // What has no maximum is bounded by itself.
+        let mut most = limits.clone();
+        of_class.put_into(&mut most);
+        most.lifetime = maxima.lifetime_s.map_or(most.lifetime, Duration::from_secs);
+        match limits.check_within(&most) {
+            Ok(()) => Some(limits),
+            Err(error) => self.limit_error(error, "above what `maxima` allows: ", at),
+        }
+    }
+
+    fn limit_error<T>(&mut self, error: LimitError, why: &str, at: &At) -> Option<T> {
+        let LimitError { name, value, least, most } = error;
+        let (at, value, least, most) = match name {
+            "lifetime_ms" => (at.key("lifetime_s"), value / 1_000, least.div_ceil(1_000), most / 1_000),
+            name => (at.key("guest").key("limits").keys(name), value, least, most),
+        };
+        let fix = match least <= most {
+            true => format!("write {least} to {most}"),
+            false => "raise the maximum, or leave the tenant out".into(),
+        };
+        self.notes.none(&at, format!("{why}{value} is out of its range"), fix)
+    }
+
+    fn guest(&mut self, written: &file::Guest, limits: Option<&Limits>, at: &At) -> Option<GuestSettings> {
+        let bytes_max = limits?.component_bytes;
+        let component = match self.files.component(&written.component, bytes_max) {
+            Ok(component) => component,
+            Err(what) => {
+                let fix =
+                    "name the component that `innkeeper build` has made; a large one wants `size_class = \"large\"`";
+                return self.notes.none(&at.key("component"), what, fix);
+            }
+        };
+        if component.bytes.len() > bytes_max {
+            let what = format!("it has {} bytes, and `component_bytes` is {bytes_max}", component.bytes.len());
+            return self.notes.none(&at.key("component"), what, "raise `guest.limits.component_bytes`");
+        }
+        self.digests.push(component.digest);
+        Some(GuestSettings {
+            path: self.files.path(&written.component),
+            class: class_of(written.size_class),
+            wasi: match written.wasi {
+                file::Wasi::None => Wasi::None,
+                file::Wasi::Closed => Wasi::Closed,
+            },
+            component,
+        })
+    }
+}
+
+fn class_of(written: file::SizeClass) -> SizeClass {
+    match written {
+        file::SizeClass::Small => SizeClass::Small,
+        file::SizeClass::Large => SizeClass::Large,
+    }
+}
+
+/// The host of `HOST:PORT`, an IPv6 address without its brackets.
+fn host_of(address: &str) -> Option<&str> {
+    let (host, port) = address.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let is_good = match bare {
+        Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => ServerName::try_from(host).is_ok() && !host.contains(':'),
+    };
+    (port > 0 && is_good).then_some(bare.unwrap_or(host))
+}

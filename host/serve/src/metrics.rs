@@ -1,0 +1,318 @@
+//! `/metrics`: every counter, as Prometheus reads it. Each metric is defined once, with what it means and when to worry; the
+//! operator's reference is made of the same table.
+
+use std::time::UNIX_EPOCH;
+
+use innkeeper_proxy::{
+    ProxyStats, Rejection, TenantStats, Times, UpstreamStats,
+    core::{CacheState, CacheStats, CallTimes, Callback, FaultKind, Miss, Role},
+};
+use prometheus::{
+    Encoder as _, TextEncoder,
+    proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
+};
+
+use crate::state::State;
+
+/// What kind of number a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, but for a start and where a cache is opened anew.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How many were how large.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Definition {
+    /// Its name.
+    pub name: &'static str,
+    /// What kind of number it is.
+    pub kind: Kind,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub what: &'static str,
+    /// When to worry; empty where it informs only.
+    pub worry: &'static str,
+}
+
+macro_rules! metrics {
+    ($($place:ident $kind:ident $name:literal [$($label:literal),*] $what:literal, $worry:literal;)*) => {
+        /// The metrics, as numbers into [`METRICS`].
+        #[derive(Clone, Copy)]
+        enum Id { $($place),* }
+
+        /// Every metric.
+        pub const METRICS: &[Definition] = &[$(Definition {
+            name: $name, kind: Kind::$kind, labels: &[$($label),*], what: $what, worry: $worry,
+        }),*];
+    };
+}
+
+metrics! {
+    BuildInfo Gauge "innkeeper_build_info" ["version"] "Always 1; the version is in the label.", "";
+    StartTime Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970.", "It moves: the process was restarted, and every session is gone.";
+    ResidentMemory Gauge "process_resident_memory_bytes" [] "Memory that the process has.", "It grows for hours while the number of tenants and sessions does not.";
+    OpenFiles Gauge "process_open_fds" [] "File descriptors that the process has open.", "It comes near the limit; see `connections.max`.";
+    ReloadOk Gauge "innkeeper_config_last_reload_successful" [] "Whether the configuration did, when it was read last.", "0: the file is broken, and the server goes on with the one before. The log says what is wrong.";
+    ReloadTime Gauge "innkeeper_config_last_reload_timestamp_seconds" [] "When the configuration was read last, in seconds since 1970.", "";
+    Tenants Gauge "innkeeper_tenants" [] "Tenants that are served.", "";
+    TenantsWithout Gauge "innkeeper_tenants_without_metrics" [] "Tenants beyond `admin.metrics_tenants`, which have no metrics of their own.", "Not 0, where each tenant is to be watched.";
+    Connections Gauge "innkeeper_connections" [] "Connections by now, those whose tenant is not known yet included.", "It stays at `connections.max`: clients wait to be accepted.";
+    NoHello Counter "innkeeper_connections_without_hello_total" [] "Connections that sent no ClientHello in time, or none that can be read.", "It grows fast: a scan, a flood of silent connections, or a load balancer that does not speak the PROXY protocol as configured.";
+    UnknownNames Counter "innkeeper_connections_unknown_server_name_total" [] "ClientHellos with no server name, or one that no tenant serves.", "It grows after a change of `server_names`.";
+    NotAccepted Counter "innkeeper_connections_not_accepted_total" [] "Connections that the system did not hand over.", "It grows: the process is out of file descriptors.";
+    TenantConnections Gauge "innkeeper_tenant_connections" ["tenant"] "A tenant's connections by now.", "It stays at the tenant's `connections.max`.";
+    Rejected Counter "innkeeper_rejected_total" ["tenant", "cause"] "Connections closed before their handshake.", "It grows: the tenant has too many connections, or its handshakes come faster than `handshakes_per_s`.";
+    Bytes Counter "innkeeper_bytes_total" ["tenant", "from"] "Bytes passed on.", "";
+    UpstreamConnections Counter "innkeeper_upstream_connections_total" ["tenant"] "Connections to the upstream that were begun.", "";
+    UpstreamFailed Counter "innkeeper_upstream_failed_total" ["tenant"] "Connections to the upstream that could not be made. Handshakes that fail afterwards are among `innkeeper_handshakes_total` in the role `client`.", "It grows: the upstream is down or too slow.";
+    Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"] "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, `resumed`, `failed`.", "`failed` grows faster than clients break off; or `resumed` falls beside `full` where clients come back.";
+    HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"] "How long completed handshakes took. In the role `client`, full and resumed ones together.", "The upper buckets fill: the machine is short of cores, or the guest of a tenant takes its time.";
+    Lookups Counter "innkeeper_lookups_total" ["tenant", "role"] "Sessions that were asked for.", "";
+    Hits Counter "innkeeper_lookup_hits_total" ["tenant", "role"] "Lookups that gave a session.", "";
+    Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"] "Lookups that gave none, by cause.", "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more fuel than it may. `declined`: it forgets. `absent` and `expired` are as clients do.";
+    Updates Counter "innkeeper_updates_total" ["tenant", "role"] "Sessions registered.", "";
+    Refused Counter "innkeeper_updates_refused_total" ["tenant", "role"] "Sessions that the vault did not take.", "It grows: sessions are larger than `session_bytes`, as with long chains of client certificates.";
+    Evictions Counter "innkeeper_evictions_total" ["tenant", "role", "by"] "Sessions that left before they were used up: by the `guest`, by `overflow` of the vault, by `expiry`, by `revocation`.", "`overflow` grows while sessions are young: raise `sessions` or `vault_bytes`.";
+    Sessions Gauge "innkeeper_sessions" ["tenant", "role"] "Sessions in the vault.", "";
+    VaultBytes Gauge "innkeeper_vault_bytes" ["tenant", "role"] "What they take.", "";
+    Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_call_seconds_count)`, grows with the number of sessions: the guest does not scale.";
+    CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
+    Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"] "Calls of the guest that did not end as they should.", "It grows: see the tenant's page for the last ones.";
+    FalseClaims Counter "innkeeper_false_claims_total" ["tenant", "role"] "Answers of the guest that the vault refused.", "It grows: the guest is broken or hostile. No session was misused.";
+    Restarts Counter "innkeeper_restarts_total" ["tenant", "role"] "Instances built anew after a fault.", "";
+    Upgrades Counter "innkeeper_upgrades_total" ["tenant", "role", "result"] "Exchanges of the guest: `made`, `refused` since the new one failed, `rolled-back` since it failed later.", "`refused` or `rolled-back` grows: the component file has a guest that does not do.";
+    StateOf Gauge "innkeeper_state" ["tenant", "role", "state"] "1 for the state that the cache is in, 0 for the others.", "`suspended` is 1: the guest is not asked; see the playbook.";
+    GuestMemory Gauge "innkeeper_guest_memory_bytes" ["tenant", "role"] "Linear memory of the guest's instances.", "It grows to `memory_bytes` while the number of sessions does not.";
+    PostsDropped Counter "innkeeper_posts_dropped_total" ["tenant", "role"] "Messages that the owner thread had no room for: their sessions are not kept.", "It grows: the guest's `update` is too slow for the tenant's handshakes.";
+    LogLines Counter "innkeeper_log_lines_total" ["tenant", "role", "result"] "The guest's log lines, `written` or `dropped` for their rate.", "";
+}
+
+/// Collects samples, each metric's together.
+struct Page(Vec<MetricFamily>);
+
+impl Page {
+    fn new() -> Self {
+        let family = |definition: &Definition| {
+            let mut family = MetricFamily::default();
+            family.set_name(definition.name.to_owned());
+            family.set_help(definition.what.to_owned());
+            family.set_field_type(match definition.kind {
+                Kind::Counter => MetricType::COUNTER,
+                Kind::Gauge => MetricType::GAUGE,
+                Kind::Histogram => MetricType::HISTOGRAM,
+            });
+            family
+        };
+        Self(METRICS.iter().map(family).collect())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
+    fn add(&mut self, id: Id, labels: &[&str], value: u64) {
+        self.add_f64(id, labels, value as f64);
+    }
+
+    fn add_f64(&mut self, id: Id, labels: &[&str], value: f64) {
+        let mut metric = labelled(id, labels);
+        match METRICS[id as usize].kind {
+            Kind::Counter => {
+                let mut counter = Counter::default();
+                counter.set_value(value);
+                metric.set_counter(counter);
+            }
+            _ => {
+                let mut gauge = Gauge::default();
+                gauge.set_value(value);
+                metric.set_gauge(gauge);
+            }
+        }
+        self.0[id as usize].mut_metric().push(metric);
+    }
+
+    /// `bounds` are in seconds; the last of `counts` is of those above all.
+    fn add_histogram(&mut self, id: Id, labels: &[&str], bounds: &[f64], counts: &[u64], sum_s: f64) {
+        let mut below = 0;
+        let buckets = bounds.iter().zip(counts).map(|(bound, count)| {
+            below += count;
+            let mut bucket = Bucket::default();
+            bucket.set_cumulative_count(below);
+            bucket.set_upper_bound(*bound);
+            bucket
+        });
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(buckets.collect());
+        histogram.set_sample_count(counts.iter().sum());
+        histogram.set_sample_sum(sum_s);
+        let mut metric = labelled(id, labels);
+        metric.set_histogram(histogram);
+        self.0[id as usize].mut_metric().push(metric);
+    }
+
+    fn into_text(self) -> String {
+        let families: Vec<MetricFamily> = self.0.into_iter().filter(|family| !family.get_metric().is_empty()).collect();
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&families, &mut text).expect("memory can be written to, and no family is empty");
+        String::from_utf8(text).expect("the text format is UTF-8")
+    }
+}
+
+fn labelled(id: Id, values: &[&str]) -> Metric {
+    let names = METRICS[id as usize].labels;
+    debug_assert_eq!(names.len(), values.len(), "a value for each label");
+    let pair = |(name, value): (&&str, &&str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    Metric::from_label(names.iter().zip(values).map(pair).collect())
+}
+
+/// Everything, in Prometheus's text format. Costs microseconds for each tenant, and asks no guest.
+pub(crate) fn text(state: &State) -> String {
+    let mut page = Page::new();
+    add_process(&mut page, state);
+    let stats = state.proxy.stats();
+    let with = state.admin.as_ref().map_or(usize::MAX, |admin| admin.metrics_tenants);
+    page.add(Id::Tenants, &[], stats.len() as u64);
+    page.add(Id::TenantsWithout, &[], stats.len().saturating_sub(with) as u64);
+    add_totals(&mut page, state.proxy.totals());
+    for (tenant, stats) in stats.iter().take(with) {
+        add_tenant(&mut page, tenant, stats);
+        add_upstream(&mut page, tenant, &stats.upstream, stats.client_cache.is_some());
+        for (role, cache) in stats.caches() {
+            add_cache(&mut page, tenant, role, cache);
+        }
+    }
+    page.into_text()
+}
+
+fn add_process(page: &mut Page, state: &State) {
+    let seconds =
+        |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    page.add(Id::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);
+    page.add_f64(Id::StartTime, &[], seconds(state.started));
+    if let Some(bytes) = resident_bytes() {
+        page.add(Id::ResidentMemory, &[], bytes);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        page.add(Id::OpenFiles, &[], files.count() as u64);
+    }
+    let (when, is_ok) = state.last_reload().map_or((state.started, true), |(when, what)| (when, what.is_ok()));
+    page.add(Id::ReloadOk, &[], is_ok.into());
+    page.add_f64(Id::ReloadTime, &[], seconds(when));
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+fn add_totals(page: &mut Page, totals: ProxyStats) {
+    let ProxyStats { connections, no_hello, unknown_server_names, not_accepted, .. } = totals;
+    page.add(Id::Connections, &[], connections);
+    page.add(Id::NoHello, &[], no_hello);
+    page.add(Id::UnknownNames, &[], unknown_server_names);
+    page.add(Id::NotAccepted, &[], not_accepted);
+}
+
+fn add_tenant(page: &mut Page, tenant: &str, stats: &TenantStats) {
+    page.add(Id::TenantConnections, &[tenant], stats.connections);
+    for (cause, count) in Rejection::ALL.iter().zip(stats.rejected) {
+        page.add(Id::Rejected, &[tenant, cause.name()], count);
+    }
+    page.add(Id::Bytes, &[tenant, "client"], stats.bytes_from_clients);
+    page.add(Id::Bytes, &[tenant, "upstream"], stats.bytes_from_upstream);
+    let full = stats.handshakes.saturating_sub(stats.resumed);
+    for (result, count) in [("full", full), ("resumed", stats.resumed), ("failed", stats.failed)] {
+        page.add(Id::Handshakes, &[tenant, "server", result], count);
+    }
+    for (result, times) in [("full", &stats.full_times), ("resumed", &stats.resumed_times)] {
+        add_times(page, &[tenant, "server", result], times);
+    }
+}
+
+fn add_upstream(page: &mut Page, tenant: &str, stats: &UpstreamStats, is_tls: bool) {
+    page.add(Id::UpstreamConnections, &[tenant], stats.connections);
+    page.add(Id::UpstreamFailed, &[tenant], stats.failed);
+    if !is_tls {
+        return;
+    }
+    let full = stats.handshakes.saturating_sub(stats.resumed);
+    for (result, count) in [("full", full), ("resumed", stats.resumed), ("failed", stats.handshakes_failed)] {
+        page.add(Id::Handshakes, &[tenant, "client", result], count);
+    }
+    add_times(page, &[tenant, "client", "all"], &stats.handshake_times);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
+fn add_times(page: &mut Page, labels: &[&str], times: &Times) {
+    let bounds = Times::BOUNDS_US.map(|us| us as f64 / 1e6);
+    page.add_histogram(Id::HandshakeSeconds, labels, &bounds, &times.counts, times.sum_us as f64 / 1e6);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
+fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
+    let role = role.name();
+    let own = [tenant, role];
+    let with = |label| [tenant, role, label];
+    page.add(Id::Lookups, &own, stats.hits + stats.misses.iter().sum::<u64>());
+    page.add(Id::Hits, &own, stats.hits);
+    Miss::ALL.iter().for_each(|cause| page.add(Id::Misses, &with(cause.name()), stats.misses(*cause)));
+    page.add(Id::Updates, &own, stats.updates);
+    page.add(Id::Refused, &own, stats.refused);
+    let left = [
+        ("guest", stats.evicted),
+        ("overflow", stats.overflowed),
+        ("expiry", stats.expired),
+        ("revocation", stats.revoked),
+    ];
+    left.into_iter().for_each(|(by, count)| page.add(Id::Evictions, &with(by), count));
+    page.add(Id::Sessions, &own, stats.sessions);
+    page.add(Id::VaultBytes, &own, stats.vault_bytes);
+    let bounds = CallTimes::BOUNDS_NS.map(|ns| ns as f64 / 1e9);
+    // A callback that has not been called has nothing to tell.
+    for callback in Callback::ALL.into_iter().filter(|callback| stats.calls(*callback) > 0) {
+        page.add(Id::Fuel, &with(callback.name()), stats.fuel(callback));
+        let times = stats.call_times(callback);
+        let sum_s = times.sum_ns as f64 / 1e9;
+        page.add_histogram(Id::CallSeconds, &with(callback.name()), &bounds, &times.counts, sum_s);
+    }
+    FaultKind::ALL.iter().for_each(|kind| page.add(Id::Faults, &with(kind.name()), stats.faults(*kind)));
+    page.add(Id::FalseClaims, &own, stats.false_claims);
+    page.add(Id::Restarts, &own, stats.restarts);
+    let upgrades = [("made", stats.upgrades), ("refused", stats.upgrades_refused), ("rolled-back", stats.rollbacks)];
+    upgrades.into_iter().for_each(|(result, count)| page.add(Id::Upgrades, &with(result), count));
+    let states = [CacheState::Running, CacheState::Restarting, CacheState::Suspended, CacheState::Ended];
+    states.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
+    page.add(Id::GuestMemory, &own, stats.memory_bytes);
+    page.add(Id::PostsDropped, &own, stats.posts_dropped);
+    page.add(Id::LogLines, &with("written"), stats.log_lines);
+    page.add(Id::LogLines, &with("dropped"), stats.log_lines_dropped);
+}
+
+/// What each metric means and when to worry, as Markdown.
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# Metrics\n\nMade from the definitions by `innkeeper serve --reference`. The roles are `server`, for clients that \
+         connect, and `client`, for upstreams that speak TLS.\n\n| metric | kind | labels | what | when to worry |\n|---|---|---|---|---|\n",
+    );
+    for Definition { name, kind, labels, what, worry } in METRICS {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        text += &format!("| `{name}` | {kind} | {labels} | {what} | {worry} |\n");
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! A running server: the proxy as the configuration file says, changed as the file changes, until it is told to end.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use innkeeper_proxy::{
+    LoadError, Proxy, ProxyConfig,
+    core::{Clock, Owners},
+};
+
+use crate::{
+    admin,
+    config::{Overrides, Problems, check},
+    guests::Guests,
+    history,
+    life::{Life, Wake},
+    running::{load_all, problem_of, with_sockets},
+    state::{Reloaded, State},
+};
+
+/// Where a server is set up from.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// What goes before it.
+    pub overrides: Overrides,
+    /// The clock of every cache.
+    pub clock: Clock,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The configuration does not do.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// The WebAssembly engine does not start.
+    #[error("{0}")]
+    Engine(LoadError),
+    /// The admin listener cannot listen.
+    #[error(
+        "cannot listen on {address} for `admin.address`: {source}\nhint: give it another port, or write `admin.enabled = false`"
+    )]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A running server. Dropping it ends everything at once; [`Server::shutdown`] does so in good order.
+pub struct Server {
+    pub(crate) state: Arc<State>,
+    admin: Option<admin::Listening>,
+}
+
+impl Server {
+    /// Checks the configuration, loads every guest, opens every cache, and listens. Must be called within a tokio runtime of
+    /// several threads. Blocks for compilation.
+    ///
+    /// # Errors
+    /// When anything in the configuration does not do, and then nothing is listening.
+    pub async fn start(config: ServerConfig, sockets: Vec<std::net::TcpListener>) -> Result<Self, ServeError> {
+        let settings = check(&config.path, &config.overrides)?;
+        let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
+        let tenants = load_all(&settings, &mut guests)?;
+        let threads = settings.owner_threads.unwrap_or_else(default_threads);
+        let owners = Owners::new(threads, config.clock.clone());
+        let listeners = with_sockets(&settings, sockets)?;
+        let proxy = ProxyConfig { listeners, limits: settings.limits.clone(), maxima: None, tenants };
+        let proxy = Proxy::start(proxy, owners).await;
+        let proxy = proxy.map_err(|error| Problems::from(problem_of(&error, &settings)))?;
+        let state = Arc::new(State::new(config, proxy, &settings, guests));
+        let admin = match &settings.admin {
+            Some(admin) => Some(admin::listen(admin.address, &state).await?),
+            None => None,
+        };
+        Ok(Self { state, admin })
+    }
+
+    /// Where it listens for clients, in the order of the file.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state.proxy.local_addresses()
+    }
+
+    /// Where the admin listener is, if there is one.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    /// The proxy.
+    pub fn proxy(&self) -> &Proxy {
+        &self.state.proxy
+    }
+
+    /// Reads the configuration again, and takes over what has changed: all of it or, if anything does not do, nothing.
+    /// No connection is cut off.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub async fn reload(&self) -> Result<Reloaded, Problems> {
+        self.state.reload().await
+    }
+
+    /// Serves until `life` says that it is over: reloads on SIGHUP and when files change. Then accepts no more, waits for
+    /// connections to end until the drain time is over, and ends the caches. Says how many connections were cut off.
+    pub async fn run(self, life: &mut Life) -> usize {
+        let settled = self.state.settled().await;
+        let _alive = life.watchdog();
+        let mut ticks = tokio::time::interval(Duration::from_secs(history::EVERY_S));
+        life.ready(&self);
+        loop {
+            let file_changed = async {
+                match &settled {
+                    Some(settled) => settled.notified().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_changed = tokio::select! {
+                wake = life.wake() => match wake {
+                    Wake::Reload => true,
+                    Wake::End => break,
+                },
+                () = file_changed => true,
+                _ = ticks.tick() => false,
+            };
+            match is_changed {
+                false => self.state.tick(),
+                true if self.reload_unless_told(life).await => {}
+                true => break,
+            }
+        }
+        life.stopping();
+        tokio::select! {
+            cut_off = self.shutdown() => cut_off,
+            () = life.told_again() => 0,
+        }
+    }
+
+    /// Reloads. False if the process is told to end meanwhile: guests may take their time.
+    async fn reload_unless_told(&self, life: &mut Life) -> bool {
+        life.reloading();
+        let state = Arc::clone(&self.state);
+        // It has been logged, and the admin page shows it.
+        let mut reload = tokio::spawn(async move { drop(state.reload().await) });
+        let mut is_due_again = false;
+        loop {
+            tokio::select! {
+                _ = &mut reload => break,
+                wake = life.wake() => match wake {
+                    Wake::End => return false,
+                    Wake::Reload => is_due_again = true,
+                },
+            }
+        }
+        life.ready(self);
+        if is_due_again {
+            life.reload_next();
+        }
+        true
+    }
+
+    /// Accepts no more, waits for connections to end until the drain time is over, and ends the caches. Says how many
+    /// connections were cut off. Until then `/readyz` says that it is draining.
+    pub async fn shutdown(&self) -> usize {
+        self.state.is_draining.store(true, Ordering::Release);
+        let delay = self.state.drain_delay();
+        if !delay.is_zero() {
+            tracing::info!(delay_s = delay.as_secs(), "not ready any more, and still accepting");
+            tokio::time::sleep(delay).await;
+        }
+        tracing::info!(connections = self.state.proxy.totals().connections, "draining");
+        let cut_off = self.state.proxy.shutdown().await;
+        tracing::info!(cut_off, "ended");
+        cut_off
+    }
+
+    /// Reads every counter for the sparklines, as happens every five seconds while it runs.
+    pub fn tick(&self) {
+        self.state.tick();
+    }
+}
+
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}

@@ -1,0 +1,105 @@
+//! What the system gives this process, beside what the configuration may ask of it.
+
+use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Settings;
+
+/// What the configuration may need at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// File descriptors: two for each connection, and what else a process has.
+    pub files: u64,
+    /// Memory of all guests and vaults, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Libraries, logs, the compile cache, the admin listener's own connections.
+const FILES_BESIDES: u64 = 256;
+
+impl Demand {
+    /// The most that settings may need.
+    pub fn of(settings: &Settings) -> Self {
+        let files = (settings.limits.connections as u64).saturating_mul(2).saturating_add(FILES_BESIDES);
+        let memory = settings.tenants.iter().map(|tenant| tenant.memory_bytes_max());
+        Self { files, memory_bytes: memory.fold(0, u64::saturating_add) }
+    }
+
+    /// Raises the limit on file descriptors as far as it may be and needs to be, and tells what may run short.
+    pub fn prepare(self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let allowed = raise_files(self.files);
+        if allowed < self.files {
+            warnings.push(format!(
+                "{} file descriptors may be open, and `connections.max` may need {}\nhint: set `LimitNOFILE=` in the unit, or \
+                 `ulimit -n`, or lower `connections.max`",
+                allowed, self.files
+            ));
+        }
+        if let Some(there) = memory_bytes().filter(|there| *there < self.memory_bytes) {
+            warnings.push(format!(
+                "guests and vaults may come to {} MiB, and there are {} MiB\nhint: lower `sessions`, `vault_bytes` or \
+                 `memory_bytes` of large tenants, or watch `innkeeper_guest_memory_bytes` and `innkeeper_vault_bytes`",
+                self.memory_bytes >> 20,
+                there >> 20
+            ));
+        }
+        warnings
+    }
+}
+
+/// How many file descriptors may be open, once the limit is raised.
+fn raise_files(needed: u64) -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // None is without limit.
+    let Some(now) = current else { return u64::MAX };
+    let raised = needed.min(maximum.unwrap_or(u64::MAX));
+    if raised <= now {
+        return now;
+    }
+    let wanted = Rlimit { current: Some(raised), maximum };
+    match setrlimit(Resource::Nofile, wanted) {
+        Ok(()) => raised,
+        Err(_) => now,
+    }
+}
+
+/// The memory that this process may use: the machine's, or less where its control group has a limit.
+fn memory_bytes() -> Option<u64> {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
+    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| group_max(&text));
+    machine.into_iter().chain(group).min()
+}
+
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1_024)
+}
+
+/// The limit of a group of version 2, or the least of those above it.
+fn group_max(cgroup: &str) -> Option<u64> {
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let top = Path::new("/sys/fs/cgroup");
+    let groups = Path::new(path).ancestors().map(|own| top.join(own).join("memory.max"));
+    groups.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok()).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_memory_is_read() {
+        assert_eq!(total_of("MemTotal:       24565832 kB\nMemFree: 1 kB\n"), Some(24_565_832 << 10));
+        assert_eq!(total_of("nothing"), None);
+        assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 20), "this machine has memory");
+    }
+
+    #[test]
+    fn more_files_are_allowed_if_the_system_lets_them() {
+        let before = raise_files(0);
+        assert!(raise_files(before.saturating_add(1)) >= before);
+    }
+}

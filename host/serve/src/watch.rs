@@ -1,0 +1,109 @@
+//! Tells when the configuration, or a file that it names, has changed.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+use tokio::{
+    sync::Notify,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+
+/// A change is taken over once nothing has changed for so long, since files are often written in several steps; or after
+/// [`PATIENCE`] at the latest.
+const QUIET: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Watches files through the folders that they are in, so that one that is replaced is seen too.
+pub(crate) struct Watch {
+    watcher: RecommendedWatcher,
+    folders: BTreeSet<PathBuf>,
+    files: Arc<Mutex<BTreeSet<PathBuf>>>,
+    settled: Arc<Notify>,
+    settling: JoinHandle<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.settling.abort();
+    }
+}
+
+impl Watch {
+    /// Watches nothing yet. Must be called within a tokio runtime.
+    pub(crate) fn new() -> notify::Result<Self> {
+        let (changed, settled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let files = Arc::new(Mutex::new(BTreeSet::new()));
+        let (tell, among) = (Arc::clone(&changed), Arc::clone(&files));
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let among = among.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.is_ok_and(|event| is_change(&event.kind) && concerns(&event, &among)) {
+                tell.notify_one();
+            }
+        })?;
+        let settling = tokio::spawn(settle(changed, Arc::clone(&settled)));
+        Ok(Self { watcher, folders: BTreeSet::new(), files, settled, settling })
+    }
+
+    /// Watches these files from now on, and no others. Says what cannot be watched.
+    pub(crate) fn set(&mut self, files: &BTreeSet<PathBuf>) -> Vec<String> {
+        let files: BTreeSet<PathBuf> = files.iter().filter_map(|file| std::path::absolute(file).ok()).collect();
+        let folders: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
+        // All anew: one that was deleted and made again has lost its watch.
+        for folder in std::mem::take(&mut self.folders) {
+            let _ = self.watcher.unwatch(&folder);
+        }
+        let mut unwatched = Vec::new();
+        let mut watched = BTreeSet::new();
+        for folder in folders {
+            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    watched.insert(folder);
+                }
+                Err(error) => unwatched.push(format!("changes in {} are not seen: {error}", folder.display())),
+            }
+        }
+        self.folders = watched;
+        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
+        unwatched
+    }
+
+    /// Told once files have changed, and seem to have changed as a whole.
+    pub(crate) fn settled(&self) -> Arc<Notify> {
+        Arc::clone(&self.settled)
+    }
+}
+
+async fn settle(changed: Arc<Notify>, settled: Arc<Notify>) {
+    loop {
+        changed.notified().await;
+        let at_last = Instant::now() + PATIENCE;
+        while timeout_at(at_last.min(Instant::now() + QUIET), changed.notified()).await.is_ok()
+            && Instant::now() < at_last
+        {}
+        settled.notify_one();
+    }
+}
+
+/// Reading a file is no change of it.
+fn is_change(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => false,
+        _ => true,
+    }
+}
+
+/// Whether it is one of the files, or a link beside them that stands for a folder of files, as in a mounted volume.
+fn concerns(event: &Event, files: &BTreeSet<PathBuf>) -> bool {
+    let is_link = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
+    event.need_rescan() || event.paths.iter().any(|path| files.contains(path) || is_link(path))
+}

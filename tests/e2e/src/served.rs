@@ -1,0 +1,205 @@
+//! A server as an operator sets it up: a folder with a configuration file, certificates and components, and what runs of it.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use innkeeper_artifacts::artifact;
+use innkeeper_proxy::core::Clock;
+use innkeeper_serve::{Server, ServerConfig, config::Overrides};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::upstream;
+
+/// A folder with what a configuration names: for each tenant `NAME.pem` and `NAME.key` for `NAME.example` and all names one
+/// label below, components by their names, `ca.pem`, which trusts all of them, and `token`.
+pub struct Folder {
+    folder: TempDir,
+    authorities: String,
+    upstream: SocketAddr,
+}
+
+/// What actions want.
+pub const TOKEN: &str = "a-token-for-tests-only";
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Folder {
+    /// An empty folder, and an upstream that answers one line.
+    ///
+    /// # Panics
+    /// When there is no room for a folder.
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        let own = Self { folder, authorities: String::new(), upstream: upstream::start() };
+        own.write("token", TOKEN);
+        own.limit("token");
+        own
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A file in the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// The upstream's address.
+    pub fn upstream(&self) -> SocketAddr {
+        self.upstream
+    }
+
+    /// Writes a file at once: whoever reads it sees the one before, or this one.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        let new = self.file(&format!("{name}.new"));
+        fs::write(&new, bytes).expect("the folder can be written");
+        fs::rename(new, self.file(name)).expect("the folder can be written");
+    }
+
+    /// Lets nobody else read a file.
+    fn limit(&self, name: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(self.file(name), mode).expect("the folder is ours");
+    }
+
+    /// Makes a tenant's certificate and key, or others in their place.
+    ///
+    /// # Panics
+    /// When the folder cannot be written.
+    pub fn certify(&mut self, name: &str) {
+        let server_names = vec![format!("{name}.example"), format!("*.{name}.example")];
+        let made = rcgen::generate_simple_self_signed(server_names).expect("a certificate can be made");
+        self.write(&format!("{name}.pem"), made.cert.pem());
+        self.write(&format!("{name}.key"), made.signing_key.serialize_pem());
+        self.authorities.push_str(&made.cert.pem());
+        self.write("ca.pem", &self.authorities);
+    }
+
+    /// Puts an example guest's component into the folder, as `NAME.wasm`.
+    ///
+    /// # Panics
+    /// When there is no such guest, or it was left out of the build.
+    pub fn component(&self, guest: &str) {
+        self.component_as(guest, &format!("{guest}.wasm"));
+    }
+
+    /// Puts an example guest's component into a file.
+    ///
+    /// # Panics
+    /// When there is no such guest, or it was left out of the build.
+    pub fn component_as(&self, guest: &str, file: &str) {
+        let artifact = artifact(guest).unwrap_or_else(|| panic!("there is no guest {guest}"));
+        let component = artifact.component.unwrap_or_else(|why| panic!("{guest} was not built: {why}"));
+        self.write(file, component);
+    }
+
+    /// The file's beginning: one listener and the admin listener, on free ports, and limits under which nothing is missed
+    /// because the machine is busy.
+    pub fn head() -> String {
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = \"token\"\n\n\
+         [connections]\nhello_ms = 60000\nhandshake_ms = 60000\nupstream_connect_ms = 60000\n\n"
+            .into()
+    }
+
+    /// A tenant's part of the file: its own certificate, the upstream of this folder, and a guest whose component is
+    /// `NAME.wasm`; `more` are lines of the tenant's own table.
+    pub fn tenant(&self, name: &str, component: &str, more: &str) -> String {
+        let mut text = String::new();
+        let upstream = match more.contains("upstream") {
+            true => String::new(),
+            false => format!("upstream = {{ address = \"{}\" }}\n", self.upstream),
+        };
+        write!(
+            text,
+            "[tenants.{name}]\nserver_names = [\"{name}.example\", \"*.{name}.example\"]\n\
+             certificates = [{{ chain = \"{name}.pem\", key = \"{name}.key\" }}]\n{upstream}{more}\n\
+             [tenants.{name}.guest]\ncomponent = \"{component}\"\n\
+             limits = {{ read = {{ time_ms = 10000 }}, compile_ms = 120000, fuel_burst = 1000000000000 }}\n\n"
+        )
+        .expect("a string takes any text");
+        text
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, text: &str) {
+        self.write("innkeeper.toml", text);
+    }
+}
+
+/// A running server, and its runtime.
+pub struct Served {
+    /// The folder it runs from.
+    pub folder: Folder,
+    /// The server.
+    pub server: Server,
+    /// The runtime that it runs in.
+    pub runtime: Runtime,
+    /// The clock of every cache.
+    pub clock: Clock,
+}
+
+impl Served {
+    /// Starts what a folder's configuration says.
+    ///
+    /// # Panics
+    /// When it does not start, with the reason.
+    pub fn start(folder: Folder) -> Self {
+        let runtime = Runtime::new().expect("the runtime starts");
+        let clock = Clock::manual();
+        let config =
+            ServerConfig { path: folder.file("innkeeper.toml"), overrides: Overrides::default(), clock: clock.clone() };
+        let started = runtime.block_on(Server::start(config, Vec::new()));
+        let server = started.unwrap_or_else(|error| panic!("it does not start: {error}"));
+        Self { folder, server, runtime, clock }
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Panics
+    /// When there is no listener.
+    pub fn address(&self) -> SocketAddr {
+        *self.server.addresses().first().expect("there is a listener")
+    }
+
+    /// Where the admin listener is.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn admin(&self) -> SocketAddr {
+        self.server.admin_address().expect("there is an admin listener")
+    }
+
+    /// Writes another configuration and reloads it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn reload(&self, text: &str) -> Result<innkeeper_serve::Reloaded, String> {
+        self.folder.configure(text);
+        self.runtime.block_on(self.server.reload()).map_err(|problems| problems.to_string())
+    }
+
+    /// A tenant's counters, once every session that has been stored so far has reached its guest.
+    ///
+    /// # Panics
+    /// When there is no such tenant.
+    pub fn settled(&self, tenant: &str) -> innkeeper_proxy::TenantStats {
+        self.server.proxy().settle();
+        let stats = self.server.proxy().stats().into_iter().find(|(name, _)| name == tenant);
+        stats.unwrap_or_else(|| panic!("there is no tenant {tenant}")).1
+    }
+}
