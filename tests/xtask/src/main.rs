@@ -12,8 +12,20 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Programs that the tests need besides Rust, each the name of its Debian package too, but for node's.
-const PROGRAMS: [&str; 7] = ["openssl", "curl", "git", "make", "python3", "node", "npm"];
+/// Programs that the tests need besides Rust, each with the Debian package that has it.
+const PROGRAMS: [(&str, &str); 11] = [
+    ("openssl", "openssl"),
+    ("curl", "curl"),
+    ("git", "git"),
+    ("make", "make"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+    ("promtool", "prometheus"),
+    ("nginx", "nginx-light"),
+    ("h2load", "nghttp2-client"),
+];
 
 /// The Debian packages that make WebAssembly out of C and C++.
 const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "libc++-dev-wasm32"];
@@ -22,11 +34,16 @@ const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-was
 const JS: &str = "guests/js";
 const PYTHON: &str = "guests/python";
 
+/// Where the script that drives the admin page has its libraries.
+const BROWSER: &str = "tests/e2e/browser";
+
 const HELP: &str = "\
 cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
 cargo xtask check         formatting, lints and documentation, as CI has them
 cargo xtask bench         measures a lookup against its floors
 cargo xtask kit           from `new` to `check` in every language; wants cargo-component and Zig
+cargo xtask soak [SECONDS]
+                          a server under every kind of client while everything changes, 600 seconds by default
 cargo xtask explore       runs owner and readers under many schedules; takes some minutes
 cargo xtask fuzz [SECONDS]
                           runs each fuzz target so long, 60 seconds by default; needs nightly Rust and cargo-fuzz";
@@ -56,6 +73,8 @@ fn main() -> anyhow::Result<ExitCode> {
             kit::kit()?;
             Ok(ExitCode::SUCCESS)
         }
+        ["soak"] => soak("600"),
+        ["soak", seconds] => soak(seconds),
         ["explore"] => explore(),
         ["fuzz"] => fuzz("60"),
         ["fuzz", seconds] => fuzz(seconds),
@@ -72,6 +91,14 @@ fn check() -> anyhow::Result<ExitCode> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
     let mut doc = cargo_command(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(doc.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the soak with what the tests have built: the same build serves both.
+fn soak(seconds: &str) -> anyhow::Result<ExitCode> {
+    install_missing()?;
+    cargo(&["build", "--workspace", "--bins"])?;
+    run(Command::new(top().join("target/debug/soak")).arg(seconds))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -138,8 +165,8 @@ fn number_before(summary: &str, word: &str) -> u64 {
 
 /// Installs the missing packages as root on Debian; else says the exact command.
 fn install_missing() -> anyhow::Result<()> {
-    let absent = PROGRAMS.into_iter().filter(|program| !is_there(program));
-    let mut missing: Vec<&str> = absent.map(|program| if program == "node" { "nodejs" } else { program }).collect();
+    let absent = PROGRAMS.into_iter().filter(|(program, _)| !is_there(program));
+    let mut missing: Vec<&str> = absent.map(|(_, package)| package).collect();
     if !compiles("c", "#include <stdlib.h>\nvoid *probe(size_t size) { return malloc(size); }\n")
         || !compiles("c++", "#include <map>\nint probe() { return std::map<int, int>{{1, 2}}[1]; }\n")
     {
@@ -148,7 +175,23 @@ fn install_missing() -> anyhow::Result<()> {
     if !missing.is_empty() {
         install_packages(&missing)?;
     }
-    install_componentizers()
+    install_componentizers()?;
+    install_browser_libraries()
+}
+
+/// What drives the browser, and what looks for barriers on a page, in the versions that are written there.
+fn install_browser_libraries() -> anyhow::Result<()> {
+    let npm = |args: &[&str]| {
+        let mut npm = Command::new("npm");
+        npm.args(args).args(["--silent", "--no-package-lock"]).current_dir(top().join(BROWSER));
+        npm
+    };
+    // Says so too where another version is installed than is written.
+    if npm(&["ls"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    eprintln!("installing what drives the browser");
+    run(&mut npm(&["install"]))
 }
 
 /// The tools that put an interpreter around a guest, from npm and PyPI, in the versions that a new guest asks for.
@@ -183,8 +226,11 @@ fn install_packages(missing: &[&str]) -> anyhow::Result<()> {
     run(Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()))
 }
 
+/// Whether a program is there: where a shell finds it, or with those that only root's shell does. Some end in failure
+/// when asked for their version, and are there nonetheless.
 fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
+    let at = [program.to_owned(), format!("/usr/sbin/{program}")];
+    at.iter().any(|at| Command::new(at).arg("--version").output().is_ok())
 }
 
 /// Whether clang makes a WebAssembly module of a file that needs its language's library and its runtime.
