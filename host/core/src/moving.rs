@@ -72,12 +72,13 @@ impl<V: Value> Owner<V> {
     /// revoke it. A revocation in either cache since then is final.
     ///
     /// Blocks until done, for ten seconds at most: first for what has been posted here, then for one `update` of each session
-    /// in `to`. What is left then stays here. A read of a session that is between the two misses it. No lock is held for longer
+    /// in `to`. What is left then stays here, or is
+    /// wiped on the way. A read of a session that is between the two misses it. No lock is held for longer
     /// than it takes to take 64 sessions out.
     pub fn hand_over(&mut self, to: &mut Self, terms: Terms) -> usize {
-        self.settle();
-        let clock = &self.cache.keeper.clock;
+        let clock = self.cache.keeper.clock.clone();
         let end_ms = clock.now_ms().saturating_add(HAND_OVER_MS_MAX);
+        self.settle();
         let mut handed = 0;
         loop {
             if clock.now_ms() >= end_ms {
@@ -87,7 +88,8 @@ impl<V: Value> Owner<V> {
             if keys.is_empty() {
                 return handed;
             }
-            for (name, taken) in sessions {
+            // Those of a batch that are late are dropped with it, and wiped.
+            for (name, taken) in sessions.into_iter().take_while(|_| clock.now_ms() < end_ms) {
                 let origin = Origin { cache: Arc::clone(&self.cache), terms: origin };
                 let is_registered = to.adopt(name, taken, terms, origin);
                 handed += usize::from(is_registered);

@@ -105,9 +105,11 @@ impl<V: Value> Cache<V> {
     /// Does the next part of an upgrade. Says whether there is one.
     pub(crate) fn upgrade_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
         let now_ms = self.keeper.clock.now_ms();
-        let is_due = |upgrade: &mut Upgrade| upgrade.overdrawn_until(now_ms).is_none();
+        let is_late = |upgrade: &Upgrade| now_ms.saturating_sub(upgrade.begun_ms) > UPGRADE_MS_MAX;
+        // One that has burned its budget does not wait for longer than it may take.
+        let is_due = |upgrade: &mut Upgrade| is_late(upgrade) || upgrade.overdrawn_until(now_ms).is_none();
         let Some(mut upgrade) = side.upgrade.take_if(is_due) else { return false };
-        if now_ms.saturating_sub(upgrade.begun_ms) > UPGRADE_MS_MAX {
+        if is_late(&upgrade) {
             self.answer_upgrade(&upgrade.reply, Err(UpgradeError::TooSlow { limit_ms: UPGRADE_MS_MAX }));
             return true;
         }
@@ -384,9 +386,10 @@ impl Upgrade {
         self.candidates.iter().map(|candidate| candidate.found).sum()
     }
 
-    /// When the upgrade may go on, if it has burned its budget.
+    /// When the upgrade may go on, if it has burned its budget; or when it is given up, if that is sooner.
     pub(crate) fn overdrawn_until(&self, now_ms: u64) -> Option<u64> {
-        self.budget.overdrawn_until(now_ms)
+        let end_ms = self.begun_ms.saturating_add(UPGRADE_MS_MAX + 1);
+        self.budget.overdrawn_until(now_ms).map(|until_ms| until_ms.min(end_ms))
     }
 }
 

@@ -153,20 +153,25 @@ impl Changed {
         Ok(Self { before, after, guest, caches })
     }
 
-    /// Wipes what is of no use, moves sessions and exchanges the guest, as needed. Blocking.
-    fn finish(self) -> Change {
+    /// Wipes what is of no use any more. Waits for no guest. Says how many sessions there were.
+    fn wipe(&self) -> usize {
+        let (before, after) = (&self.before.setup, &self.after.setup);
+        let Readers { server, client } = before.readers();
+        let server_wiped = if before.is_trust_kept(after) { 0 } else { server.mailbox().revoke() };
+        let client = client.as_ref().filter(|_| !before.is_upstream_kept(after));
+        server_wiped + client.map_or(0, |client| client.mailbox().revoke())
+    }
+
+    /// Moves sessions and exchanges the guest, as needed. Blocking.
+    fn finish(self, wiped: usize) -> Change {
         let Self { before, after, guest, caches } = self;
-        let Readers { server, client } = before.setup.readers();
-        let is_trust_kept = before.setup.is_trust_kept(&after.setup);
-        let server_wiped = if is_trust_kept { 0 } else { server.mailbox().revoke() };
-        let is_upstream_kept = before.setup.is_upstream_kept(&after.setup);
-        let client_wiped = client.as_ref().filter(|_| !is_upstream_kept).map_or(0, |client| client.mailbox().revoke());
         let mut open = after.caches();
         let (mut moved, mut upgrade) = (None, None);
         match caches {
             NewCaches::All(terms) => {
                 moved = Some(before.caches().hand_over(&mut open, terms));
                 before.end();
+                after.setup.follow(None);
             }
             NewCaches::Second(owner) => upgrade = open.join(owner, Arc::clone(&guest)),
             NewCaches::First => open.end_client(),
@@ -175,19 +180,26 @@ impl Changed {
         if upgrade.is_none() && !Arc::ptr_eq(&open.guest, &guest) {
             upgrade = Some(open.upgrade(guest));
         }
-        let what = What::Changed { wiped: server_wiped + client_wiped, moved, upgrade };
+        let what = What::Changed { wiped, moved, upgrade };
         Change { tenant: after.tenant.name.clone(), what }
     }
 }
 
-/// Tenants whose change is finished at a time: one that takes its time holds up a part of the others.
-const FINISHED_AT_ONCE: usize = 4;
+/// How many tenants are changed at a time: one that takes its time holds up a part of the others only.
+pub const CHANGED_AT_ONCE: usize = 4;
 
 impl Commit {
-    /// To be called as the directory is exchanged: whoever suspends a tenant comes before, or after.
+    /// To be called before the directory is exchanged, with whoever suspends or revokes kept out: new caches are suspended where
+    /// the old ones are, and what is done to them is done to the old ones too until those have ended.
     pub(crate) fn carry_over(&self) {
-        for Changed { before, after, .. } in &self.changed {
-            if before.setup.readers().server.is_held() {
+        for Changed { before, after, caches, .. } in &self.changed {
+            let is_held = before.setup.readers().server.is_held();
+            match caches {
+                NewCaches::All(_) => after.setup.follow(Some(before.setup.readers().clone())),
+                NewCaches::Second(_) => {}
+                NewCaches::First | NewCaches::Same => continue,
+            }
+            if is_held {
                 after.setup.suspend();
             }
         }
@@ -197,10 +209,15 @@ impl Commit {
     pub(crate) fn finish(self) -> Vec<Change> {
         let Self { added, changed, removed } = self;
         let mut changes: Vec<Change> = added.into_iter().map(|tenant| Change { tenant, what: What::Added }).collect();
-        let threads = changed.len().min(FINISHED_AT_ONCE);
+        // First of all, and at once: no guest is asked, and a session under the new trust is not there yet.
+        let changed: Vec<(usize, Changed)> = changed.into_iter().map(|changed| (changed.wipe(), changed)).collect();
+        for entry in &removed {
+            entry.setup.revoke();
+        }
+        let threads = changed.len().min(CHANGED_AT_ONCE);
         let left = Mutex::new(changed.into_iter());
         let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let finish = || std::iter::from_fn(next).map(Changed::finish).collect::<Vec<_>>();
+        let finish = || std::iter::from_fn(next).map(|(wiped, changed)| changed.finish(wiped)).collect::<Vec<_>>();
         let finished: Vec<Change> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(finish)).collect();
             // What panicked in one is our own bug; the others' changes are told.
@@ -208,7 +225,6 @@ impl Commit {
         });
         changes.extend(finished);
         for entry in removed {
-            entry.setup.revoke();
             changes.push(Change { tenant: entry.tenant.name.clone(), what: What::Removed });
             entry.end();
         }

@@ -117,7 +117,12 @@ async fn pass(
 ) -> Result<(), ConnectionError> {
     let early_data = early_data(&mut guest.stream);
     if !early_data.is_empty() {
-        upstream.write_all(&early_data).await.map_err(ConnectionError::Transfer)?;
+        let sent = async {
+            upstream.write_all(&early_data).await?;
+            // TLS may keep some back, and what copies bytes flushes its own only.
+            upstream.flush().await
+        };
+        sent.await.map_err(ConnectionError::Transfer)?;
         guest.tenant.counts.bytes.from_clients.fetch_add(early_data.len() as u64, Ordering::Relaxed);
     }
     transfer(&mut guest.stream, upstream, limits.idle, &guest.tenant.counts.bytes).await

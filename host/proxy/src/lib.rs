@@ -31,7 +31,7 @@ pub use innkeeper_wasm::{LoadError, Wasi};
 pub use tokio_rustls::rustls;
 
 pub use crate::{
-    change::{Change, Wanted, What},
+    change::{CHANGED_AT_ONCE, Change, Wanted, What},
     connection::ProxyStats,
     error::{ConnectionError, StartError, TenantError},
     guest::{GuestLoader, LoaderConfig},

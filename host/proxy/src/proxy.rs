@@ -100,6 +100,8 @@ pub struct Proxy {
     connections_max: usize,
     /// Held through a change to its end, so that changes come one after another. Nothing that has to be quick takes it.
     changes: Mutex<()>,
+    /// Held while an operator acts on a tenant's caches, and while they are exchanged.
+    acts: Mutex<()>,
     /// None once the proxy has been shut down. Held for an instant.
     listeners: Mutex<Option<Vec<Listener>>>,
     owners: Owners,
@@ -124,17 +126,17 @@ impl Proxy {
             is_over: watch::Sender::new(false),
         });
         let mut directory = Directory::default();
-        for tenant in tenants {
-            add(&mut directory, maxima.as_ref(), &owners, tenant)?;
-        }
+        tokio::task::block_in_place(|| {
+            tenants.into_iter().try_for_each(|tenant| add(&mut directory, maxima.as_ref(), &owners, tenant))
+        })?;
         *shared.directory_to_change() = directory;
         let mut bound = Vec::new();
         for (listener, socket) in listeners {
             bound.push(Listener::bind(listener, socket).await?);
         }
         bound.iter_mut().for_each(|listener| listener.accept(&shared));
-        let (changes, listeners) = (Mutex::default(), Mutex::new(Some(bound)));
-        Ok(Self { shared, maxima, connections_max, changes, listeners, owners })
+        let (changes, acts, listeners) = (Mutex::default(), Mutex::default(), Mutex::new(Some(bound)));
+        Ok(Self { shared, maxima, connections_max, changes, acts, listeners, owners })
     }
 
     /// Where it listens: the first listener's address.
@@ -183,6 +185,8 @@ impl Proxy {
         let _one_by_one = self.changes();
         let mut directory = self.shared.directory().clone();
         add(&mut directory, self.maxima.as_ref(), &self.owners, tenant)?;
+        let listeners = self.listeners();
+        let _open = listeners.as_ref().ok_or(StartError::ShutDown)?;
         *self.shared.directory_to_change() = directory;
         Ok(())
     }
@@ -240,10 +244,11 @@ impl Proxy {
     ) -> Result<(), StartError> {
         let mut listeners = self.listeners();
         let open = listeners.as_mut().ok_or(StartError::ShutDown)?;
-        let mut served = self.shared.directory_to_change();
-        commit.carry_over();
-        *served = directory;
-        drop(served);
+        {
+            let _act = self.acts();
+            commit.carry_over();
+            *self.shared.directory_to_change() = directory;
+        }
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
         // Those that are no longer wanted close here.
         *open = listening;
@@ -349,9 +354,12 @@ impl Proxy {
 
     /// Acts on a tenant as it is served, which no change alters meanwhile. For what is quick.
     fn at_once<T>(&self, tenant: &str, act: impl FnOnce(&Setup) -> T) -> Result<T, TenantError> {
-        let directory = self.shared.directory();
-        let entry = directory.entries.get(tenant).ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
-        Ok(act(&entry.setup))
+        let _act = self.acts();
+        Ok(act(&self.entry(tenant)?.setup))
+    }
+
+    fn acts(&self) -> MutexGuard<'_, ()> {
+        self.acts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changes(&self) -> MutexGuard<'_, ()> {
@@ -360,6 +368,12 @@ impl Proxy {
 
     fn listeners(&self) -> MutexGuard<'_, Option<Vec<Listener>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Accepts no more, and cuts every connection off.
+    pub fn cut_off(&self) {
+        self.close_listeners();
+        self.shared.is_over.send_replace(true);
     }
 
     /// Accepts no more, whatever is applied later. Connections go on.

@@ -1,6 +1,6 @@
 //! What a tenant's connections are served with: TLS, sessions, upstream, and what is left of its bounds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::{DefaultDirectRateLimiter, Quota};
 use innkeeper_core::{Reader, Recent, Role, Secret};
@@ -10,8 +10,9 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 use crate::{Inspection, TenantBounds, TenantConfig, TenantTls, upstream::Target};
 
-/// Look-ups of one tenant's upstream at a time. Each has a thread, which only the system's resolver can end.
-const NAME_LOOKUPS_MAX: usize = 4;
+/// Look-ups of one tenant's upstream at a time, those included that nobody waits for any more. Each has a thread, which only
+/// the system's resolver can end.
+const NAME_LOOKUPS_MAX: usize = 2;
 
 /// How many sessions an inspection selects: as many as a guest is advised to give.
 const SELECTED_MAX: usize = 256;
@@ -23,6 +24,8 @@ pub(crate) struct Setup {
     sessions: ServerSessions,
     pub(crate) target: Arc<Target>,
     readers: Readers,
+    /// Those of the caches that these take the place of, until those have ended.
+    predecessors: Mutex<Option<Readers>>,
     pub(crate) gates: Arc<Gates>,
 }
 
@@ -81,7 +84,19 @@ impl Setup {
             )?),
             gates: kept.map_or_else(|| Arc::new(Gates::new(&config.bounds)), Arc::clone),
             readers,
+            predecessors: Mutex::default(),
         })
+    }
+
+    /// Whatever an operator does is done to these as well, from now on; or to none.
+    pub(crate) fn follow(&self, predecessors: Option<Readers>) {
+        *self.predecessors.lock().unwrap_or_else(PoisonError::into_inner) = predecessors;
+    }
+
+    /// What an operator acts on.
+    fn acted_on(&self) -> impl Iterator<Item = Readers> {
+        let predecessors = self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        [self.readers.clone()].into_iter().chain(predecessors)
     }
 
     /// The same, but for how it speaks TLS with clients.
@@ -90,7 +105,7 @@ impl Setup {
         let (identity, config) = (tls.identity(), tls.to_config()?);
         let sessions = ServerSessions::new(readers.server.clone(), identity);
         let (target, readers, gates) = (Arc::clone(target), readers.clone(), Arc::clone(gates));
-        Ok(Self { identity, config, sessions, target, readers, gates })
+        Ok(Self { identity, config, sessions, target, readers, predecessors: Mutex::default(), gates })
     }
 
     /// The configuration and the store for one connection.
@@ -130,19 +145,23 @@ impl Setup {
 
     /// Wipes every session in both roles, and says how many there were.
     pub(crate) fn revoke(&self) -> usize {
-        let Readers { server, client } = &self.readers;
-        server.mailbox().revoke() + client.as_ref().map_or(0, |client| client.mailbox().revoke())
+        let one = |Readers { server, client }: Readers| {
+            server.mailbox().revoke() + client.map_or(0, |client| client.mailbox().revoke())
+        };
+        self.acted_on().map(one).sum()
     }
 
     pub(crate) fn suspend(&self) {
-        let Readers { server, client } = &self.readers;
-        server.mailbox().suspend();
-        client.iter().for_each(|client| client.mailbox().suspend());
+        for Readers { server, client } in self.acted_on() {
+            server.mailbox().suspend();
+            client.iter().for_each(|client| client.mailbox().suspend());
+        }
     }
 
     pub(crate) fn resume(&self) {
-        let Readers { server, client } = &self.readers;
-        server.mailbox().resume();
-        client.iter().for_each(|client| client.mailbox().resume());
+        for Readers { server, client } in self.acted_on() {
+            server.mailbox().resume();
+            client.iter().for_each(|client| client.mailbox().resume());
+        }
     }
 }

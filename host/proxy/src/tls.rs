@@ -6,7 +6,7 @@ use innkeeper_rustls::{ClientAuth, TlsIdentity, prepare};
 use tokio_rustls::rustls::{
     self, RootCertStore, ServerConfig,
     client::verify_server_name,
-    crypto::{CryptoProvider, ring},
+    crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
@@ -62,7 +62,7 @@ impl Certificate {
     /// # Errors
     /// What rustls says of it.
     pub fn check(&self) -> Result<(), rustls::Error> {
-        self.certified(&ring::default_provider()).map(|_| ())
+        self.certified().map(|_| ())
     }
 
     /// Whether the leaf is for a server name.
@@ -70,8 +70,9 @@ impl Certificate {
         is_for(&self.chain, server_name)
     }
 
-    fn certified(&self, provider: &CryptoProvider) -> Result<CertifiedKey, rustls::Error> {
-        let key = provider.key_provider.load_private_key(self.key.clone_key())?;
+    pub(crate) fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
+        // By reference: no copy of the key is left behind.
+        let key = ring::sign::any_supported_type(&self.key)?;
         let certified = CertifiedKey::new(self.chain.clone(), key);
         match certified.keys_match() {
             // A key of a kind that does not tell its public part.
@@ -122,7 +123,7 @@ impl TenantTls {
                 builder.with_client_cert_verifier(built)
             }
         };
-        let certified = self.certificates.iter().map(|certificate| certificate.certified(&provider).map(Arc::new));
+        let certified = self.certificates.iter().map(|certificate| certificate.certified().map(Arc::new));
         let certified = certified.collect::<Result<Vec<_>, _>>()?;
         if certified.is_empty() {
             return Err(rustls::Error::NoCertificatesPresented);

@@ -15,6 +15,7 @@ use innkeeper_rustls::{ClientSession, ClientSessions, upstream_identity};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
+    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 use tokio_rustls::{
@@ -24,6 +25,7 @@ use tokio_rustls::{
         self, ClientConfig, HandshakeKind, RootCertStore,
         crypto::ring,
         pki_types::{CertificateDer, ServerName},
+        sign::SingleCertAndKey,
     },
 };
 
@@ -32,8 +34,8 @@ use crate::{Certificate, ConnectionError, ProxyProtocol, blocking::step_by_step,
 /// Where a tenant's connections go.
 #[derive(Clone, PartialEq)]
 pub struct Upstream {
-    /// Its host and port, such as `10.0.0.7:8080`. A host's name is looked up for each connection; its addresses are tried
-    /// in turn.
+    /// Its host and port, such as `10.0.0.7:8080`. A host's name is looked up for connections, at most once a second; its
+    /// addresses are tried in turn.
     pub address: String,
     /// How it speaks TLS, if it does.
     pub tls: Option<UpstreamTls>,
@@ -62,6 +64,7 @@ impl Upstream {
 /// An upstream that is ready to be connected to.
 pub(crate) struct Target {
     upstream: Upstream,
+    addresses: Addresses,
     tls: Option<TargetTls>,
 }
 
@@ -84,7 +87,7 @@ impl Target {
             (Some(tls), Some(reader)) => (tls, reader),
             // Never in plain TCP what is meant to be in TLS.
             (Some(_), None) => return Err(rustls::Error::General("there is no cache in the client role".into())),
-            (None, _) => return Ok(Self { upstream, tls: None }),
+            (None, _) => return Ok(Self { upstream, addresses: Addresses::default(), tls: None }),
         };
         let identity = tls.identity(alpn);
         // rustls offers a session only by the very configuration that it was made under.
@@ -95,7 +98,7 @@ impl Target {
         };
         let sessions = ClientSessions::new(reader.clone(), &upstream.address, identity);
         let tls = TargetTls { server_name: tls.server_name.clone(), config, sessions, identity };
-        Ok(Self { upstream, tls: Some(tls) })
+        Ok(Self { upstream, addresses: Addresses::default(), tls: Some(tls) })
     }
 
     /// Whether sessions of this one are of use with another: what the trust in it rests on is the same, and so is what is shown
@@ -139,7 +142,7 @@ impl Target {
     }
 
     async fn connect_tcp(&self, call: &UpstreamCall<'_>) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect(&*addresses(&self.upstream.address, call.gates).await?).await?;
+        let mut stream = TcpStream::connect(&*self.addresses.of(&self.upstream.address, call.gates).await?).await?;
         // Bytes are passed on as they come; an error means that the upstream is gone, which the next write will see.
         let _ = stream.set_nodelay(true);
         if let Some(version) = self.upstream.proxy_protocol {
@@ -162,27 +165,51 @@ impl UpstreamTls {
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots);
-        match &self.certificate {
-            Some(Certificate { chain, key }) => builder.with_client_auth_cert(chain.clone(), key.clone_key()),
-            None => Ok(builder.with_no_client_auth()),
-        }
+        Ok(match &self.certificate {
+            Some(certificate) => {
+                let certified = certificate.certified()?;
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+            }
+            None => builder.with_no_client_auth(),
+        })
     }
 }
 
-/// The addresses of an upstream. The system's resolver cannot be stopped: a look-up that nobody waits for any more keeps one of
-/// its tenant's places, so that a tenant whose name server is silent has no more than those threads.
-async fn addresses(address: &str, gates: &Gates) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = address.parse() {
-        return Ok(vec![address]);
+/// An upstream's addresses, as they were looked up last.
+#[derive(Default)]
+struct Addresses(tokio::sync::Mutex<Option<(Instant, Arc<[SocketAddr]>)>>);
+
+/// Connections of so long use one look-up.
+const ADDRESSES_LIFE: Duration = Duration::from_secs(1);
+
+/// Look-ups of all tenants at a time, those included that nobody waits for any more. What is left of the runtime's threads is
+/// for handshakes.
+static NAME_LOOKUPS: Semaphore = Semaphore::const_new(64);
+
+impl Addresses {
+    /// The addresses of an upstream, by one look-up for all who wait for it. The system's resolver cannot be stopped: a look-up
+    /// that nobody waits for any more keeps its places, so that a tenant whose name server is silent has no more than those.
+    async fn of(&self, address: &str, gates: &Gates) -> io::Result<Arc<[SocketAddr]>> {
+        if let Ok(address) = address.parse() {
+            return Ok([address].into());
+        }
+        let mut last = self.0.lock().await;
+        if let Some((at, addresses)) = &*last
+            && at.elapsed() < ADDRESSES_LIFE
+        {
+            return Ok(Arc::clone(addresses));
+        }
+        // Closed by nobody.
+        let places = (Arc::clone(&gates.name_lookups).acquire_owned().await, NAME_LOOKUPS.acquire().await);
+        let address = address.to_owned();
+        let looked_up = tokio::task::spawn_blocking(move || {
+            let _places = places;
+            address.to_socket_addrs().map(Iterator::collect)
+        });
+        let addresses: Arc<[SocketAddr]> = looked_up.await.map_err(io::Error::other)??;
+        *last = Some((Instant::now(), Arc::clone(&addresses)));
+        Ok(addresses)
     }
-    // Closed by nobody.
-    let place = Arc::clone(&gates.name_lookups).acquire_owned().await;
-    let address = address.to_owned();
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        address.to_socket_addrs().map(Iterator::collect)
-    });
-    looked_up.await.map_err(io::Error::other)?
 }
 
 /// What a connection to the upstream is for.

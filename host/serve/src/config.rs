@@ -23,7 +23,7 @@ use std::{
 };
 
 use innkeeper_proxy::{
-    ListenerConfig, LoaderConfig, ProxyLimits,
+    CHANGED_AT_ONCE, ListenerConfig, LoaderConfig, ProxyLimits,
     core::{LimitError, Limits, SizeClass},
     rustls::pki_types::DnsName,
 };
@@ -304,7 +304,7 @@ fn check_loader(
         let own = || tenants.iter().filter(|tenant| tenant.guest.class == class);
         let needed = instances_needed(tenants, class);
         if (instances as usize) < needed {
-            let what = format!("the tenants and the upgrade of one take {needed} instances of that class");
+            let what = format!("the tenants take up to {needed} instances of that class, their upgrades included");
             notes.add(&at.key(name), what, format!("write at least {needed}"));
         }
         if instances > most {
@@ -342,10 +342,11 @@ fn check_maxima(class: SizeClass, maxima: &file::Limits, notes: &mut Notes<'_>) 
     }
 }
 
-/// How many instances of a size class there are at most: each tenant's readers in each role, and as many again for the
-/// largest one's upgrade.
+/// How many instances of a size class there are at most: each tenant's readers in each role, and for as many of the largest
+/// tenants as a reload changes at a time, twice as many again: those that are tried, and those that are on their way out.
 pub(crate) fn instances_needed(tenants: &[TenantSettings], class: SizeClass) -> usize {
     let own = tenants.iter().filter(|tenant| tenant.guest.class == class);
-    let each = own.map(|tenant| tenant.caches() * tenant.readers);
-    each.clone().sum::<usize>() + each.max().unwrap_or(0)
+    let mut each: Vec<usize> = own.map(|tenant| tenant.caches() * tenant.readers).collect();
+    each.sort_unstable_by(|one, other| other.cmp(one));
+    each.iter().sum::<usize>() + 2 * each.iter().take(CHANGED_AT_ONCE).sum::<usize>()
 }

@@ -27,6 +27,8 @@ pub struct Life {
     interrupt: Signal,
     /// SIGHUP came while a reload was under way.
     is_reload_due: bool,
+    /// SIGHUP came while only the end was waited for.
+    is_reload_noted: bool,
 }
 
 impl Life {
@@ -41,6 +43,7 @@ impl Life {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             is_reload_due: false,
+            is_reload_noted: false,
         })
     }
 
@@ -62,7 +65,14 @@ impl Life {
 
     /// Waits until the process is told to end.
     pub async fn end(&mut self) {
-        while self.wake().await != Wake::End {}
+        while self.wake().await != Wake::End {
+            self.is_reload_noted = true;
+        }
+    }
+
+    /// Takes up what came while the server started.
+    pub(crate) fn take_up(&mut self) {
+        self.is_reload_due |= std::mem::take(&mut self.is_reload_noted);
     }
 
     /// Whether it is told once more to end, by somebody who does not want to wait.

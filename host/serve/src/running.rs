@@ -70,14 +70,14 @@ impl Fixed {
 }
 
 impl Running {
-    pub(crate) fn new(settings: &Settings, guests: Guests) -> Self {
+    pub(crate) fn new(settings: &Settings, guests: Guests, watch: Option<Watch>) -> Self {
         let mut running = Self {
             guests,
             tenants: HashMap::new(),
             listeners: settings.listeners.iter().map(|(listen_at, _)| *listen_at).collect(),
             fixed: Fixed::of(settings),
             room: settings.loader.clone(),
-            watch: Watch::new().inspect_err(|error| tracing::warn!("changes of files are not seen: {error}")).ok(),
+            watch,
         };
         running.note(settings);
         running
@@ -150,6 +150,10 @@ impl Running {
 
     /// What is to become of each tenant. Compiles what is new.
     pub(crate) fn plan(&mut self, settings: &Settings) -> Result<Vec<Wanted>, Problems> {
+        // Guests take their time to be compiled, and files may change meanwhile.
+        if let Some(watch) = self.watch.as_mut().filter(|_| settings.watch) {
+            watch.add(&settings.files);
+        }
         let mut problems = self.check_room(settings);
         let mut wanted = Vec::new();
         for tenant in &settings.tenants {
@@ -168,6 +172,16 @@ impl Running {
         problems.extend(without.map(|number| no_socket(settings, number)));
         Problems::none_of(problems).map(|()| wanted)
     }
+}
+
+/// Watches the files of settings, if they are to be watched, from before anything takes its time.
+pub(crate) fn watch(settings: &Settings) -> Option<Watch> {
+    let watch = Watch::new().inspect_err(|error| tracing::warn!("changes of files are not seen: {error}"));
+    let mut watch = watch.ok()?;
+    if settings.watch {
+        watch.add(&settings.files);
+    }
+    Some(watch)
 }
 
 /// Loads the guest of every tenant. Each different one is compiled once.

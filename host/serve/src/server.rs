@@ -11,6 +11,10 @@ use innkeeper_proxy::{
     LoadError, Proxy, ProxyConfig,
     core::{Clock, Owners},
 };
+use tokio::{
+    task::block_in_place,
+    time::{Interval, MissedTickBehavior},
+};
 
 use crate::{
     admin,
@@ -18,7 +22,7 @@ use crate::{
     guests::Guests,
     history,
     life::{Life, Wake},
-    running::{load_all, problem_of, with_sockets},
+    running::{Running, load_all, problem_of, watch, with_sockets},
     state::{Reloaded, State},
 };
 
@@ -61,6 +65,13 @@ pub struct Server {
     admin: Option<admin::Listening>,
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Others may hold a part of it for a while: a reload that is under way, the admin listener's connections.
+        self.state.proxy.cut_off();
+    }
+}
+
 impl Server {
     /// Checks the configuration, loads every guest, opens every cache, and listens. Must be called within a tokio runtime of
     /// several threads. Blocks for compilation.
@@ -69,15 +80,20 @@ impl Server {
     /// When anything in the configuration does not do, and then nothing is listening.
     pub async fn start(config: ServerConfig, sockets: Vec<std::net::TcpListener>) -> Result<Self, ServeError> {
         let settings = check(&config.path, &config.overrides)?;
-        let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
-        let tenants = load_all(&settings, &mut guests)?;
+        let watch = watch(&settings);
+        let (guests, tenants) = block_in_place(|| {
+            let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
+            let tenants = load_all(&settings, &mut guests)?;
+            Ok::<_, ServeError>((guests, tenants))
+        })?;
         let threads = settings.owner_threads.unwrap_or_else(default_threads);
         let owners = Owners::new(threads, config.clock.clone());
         let listeners = with_sockets(&settings, sockets)?;
         let proxy = ProxyConfig { listeners, limits: settings.limits.clone(), maxima: None, tenants };
         let proxy = Proxy::start(proxy, owners).await;
         let proxy = proxy.map_err(|error| Problems::from(problem_of(&error, &settings)))?;
-        let state = Arc::new(State::new(config, proxy, &settings, guests));
+        let running = Running::new(&settings, guests, watch);
+        let state = Arc::new(State::new(config, proxy, &settings, running));
         let admin = match &settings.admin {
             Some(admin) => Some(admin::listen(admin.address, &state).await?),
             None => None,
@@ -114,7 +130,9 @@ impl Server {
     pub async fn run(self, life: &mut Life) -> usize {
         let settled = self.state.settled().await;
         let _alive = life.watchdog();
+        life.take_up();
         let mut ticks = tokio::time::interval(Duration::from_secs(history::EVERY_S));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         life.ready(&self);
         loop {
             let file_changed = async {
@@ -133,7 +151,7 @@ impl Server {
             };
             match is_changed {
                 false => self.state.tick(),
-                true if self.reload_unless_told(life).await => {}
+                true if self.reload_unless_told(life, &mut ticks).await => {}
                 true => break,
             }
         }
@@ -145,7 +163,7 @@ impl Server {
     }
 
     /// Reloads. False if the process is told to end meanwhile: guests may take their time.
-    async fn reload_unless_told(&self, life: &mut Life) -> bool {
+    async fn reload_unless_told(&self, life: &mut Life, ticks: &mut Interval) -> bool {
         life.reloading();
         let state = Arc::clone(&self.state);
         // It has been logged, and the admin page shows it.
@@ -153,7 +171,13 @@ impl Server {
         let mut is_due_again = false;
         loop {
             tokio::select! {
-                _ = &mut reload => break,
+                reloaded = &mut reload => {
+                    if let Err(error) = reloaded {
+                        tracing::error!("a reload has panicked, which is a fault of the server: {error}");
+                    }
+                    break;
+                }
+                _ = ticks.tick() => self.state.tick(),
                 wake = life.wake() => match wake {
                     Wake::End => return false,
                     Wake::Reload => is_due_again = true,

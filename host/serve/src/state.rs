@@ -11,7 +11,6 @@ use innkeeper_proxy::{Change, LoadError, Proxy, TenantError, What, core::Upgrade
 use crate::{
     ServerConfig,
     config::{AdminSettings, Problems, Settings, check, digest_of},
-    guests::Guests,
     history::{self, History},
     running::{Running, problem_of, with_causes},
     tenant_info::TenantInfo,
@@ -62,11 +61,11 @@ pub(crate) enum ActionError {
 }
 
 impl State {
-    pub(crate) fn new(config: ServerConfig, proxy: Proxy, settings: &Settings, guests: Guests) -> Self {
+    pub(crate) fn new(config: ServerConfig, proxy: Proxy, settings: &Settings, running: Running) -> Self {
         Self {
             config,
             proxy,
-            running: tokio::sync::Mutex::new(Running::new(settings, guests)),
+            running: tokio::sync::Mutex::new(running),
             tenants: RwLock::new(Arc::new(settings.tenants.iter().map(TenantInfo::new).map(Arc::new).collect())),
             history: Mutex::default(),
             notes: Mutex::default(),

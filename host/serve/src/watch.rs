@@ -57,13 +57,16 @@ impl Watch {
     pub(crate) fn set(&mut self, files: &BTreeSet<PathBuf>) -> Vec<String> {
         let files: BTreeSet<PathBuf> = files.iter().filter_map(|file| std::path::absolute(file).ok()).collect();
         let folders: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
-        // All anew: one that was deleted and made again has lost its watch.
-        for folder in std::mem::take(&mut self.folders) {
-            let _ = self.watcher.unwatch(&folder);
+        // First, so that nothing is missed that happens once a folder is watched.
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&files);
+        for folder in self.folders.difference(&folders) {
+            // It may be gone, and its watch with it.
+            let _ = self.watcher.unwatch(folder);
         }
         let mut unwatched = Vec::new();
         let mut watched = BTreeSet::new();
         for folder in folders {
+            // Those that are watched too: one that was deleted and made again has lost its watch.
             match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     watched.insert(folder);
@@ -72,8 +75,14 @@ impl Watch {
             }
         }
         self.folders = watched;
-        *self.files.lock().unwrap_or_else(PoisonError::into_inner) = files;
         unwatched
+    }
+
+    /// Watches these files too.
+    pub(crate) fn add(&mut self, files: &BTreeSet<PathBuf>) {
+        let all = &*self.files.lock().unwrap_or_else(PoisonError::into_inner) | files;
+        // What cannot be watched is told when they are all that is watched.
+        let _ = self.set(&all);
     }
 
     /// Told once files have changed, and seem to have changed as a whole.

@@ -132,7 +132,8 @@ pub enum ClientAuthMode {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// The host and port, such as `10.0.0.7:8080`. A name is looked up for each connection, and its addresses tried in turn.
+    /// The host and port, such as `10.0.0.7:8080`. A name is looked up for connections, at most once a second, and
+    /// its addresses tried in turn.
     pub address: String,
     /// How it speaks TLS. Without this it is spoken to in plain TCP.
     #[serde(default)]
@@ -443,8 +444,8 @@ pub struct Guests {
     pub compile_cache: Option<PathBuf>,
     /// The threads that own caches. Without this, one for each core, at most four.
     pub owner_threads: Option<usize>,
-    /// Room for instances of small guests. Each tenant takes its readers once for each role, and as many again during an
-    /// upgrade.
+    /// Room for instances of small guests. Each tenant takes its readers once for each role, and three times as
+    /// many while it is changed; four tenants are changed at a time.
     pub instances_small: u32,
     /// Room for instances of large guests.
     pub instances_large: u32,

@@ -121,10 +121,13 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let said = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     // A pipe or a device might never end, or never begin.
-    if !std::fs::metadata(path).map_err(said)?.is_file() {
+    let metadata = std::fs::metadata(path).map_err(said)?;
+    if !metadata.is_file() {
         return Err(format!("{} is no file", path.display()));
     }
-    let mut bytes = Vec::new();
+    // At once, so that no part of a secret is left where it was read to first.
+    let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(bytes_max);
+    let mut bytes = Vec::with_capacity(length.saturating_add(1));
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).map_err(said)?;
     match bytes.len() > bytes_max {
