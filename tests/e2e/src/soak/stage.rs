@@ -80,7 +80,8 @@ impl Stage {
         folder.write("js-lru.wasm", javascript());
         (0..TENANTS).chain([90]).for_each(|number| certify(&folder, &authority, number));
         let own = (folder.file("t00.pem"), folder.file("t00.key"));
-        let session = "ssl_session_cache shared:s:10m; keepalive_timeout 0;";
+        // It would cut off connections that are held open, and have not sent a request yet.
+        let session = "ssl_session_cache shared:s:10m; keepalive_timeout 0; client_header_timeout 2h;";
         let upstream = TlsUpstream::nginx(&own.0, &own.1, session);
         folder.configure(&configuration(&folder, &upstream, 0));
         let (child, address, admin) = start(&folder);
@@ -156,6 +157,8 @@ impl Stage {
         Reading {
             minute,
             resident_mib: one("process_resident_memory_bytes") >> 20,
+            guests_mib: one("innkeeper_guest_memory_bytes") >> 20,
+            vaults_kib: one("innkeeper_vault_bytes") >> 10,
             files: one("process_open_fds"),
             connections: one("innkeeper_connections"),
             handshakes: handshakes(server, "result=\"full\"") + handshakes(server, "result=\"resumed\""),
@@ -174,6 +177,8 @@ impl Stage {
 pub(super) struct Reading {
     minute: u64,
     pub(super) resident_mib: u64,
+    guests_mib: u64,
+    vaults_kib: u64,
     files: u64,
     connections: u64,
     pub(super) handshakes: u64,
@@ -187,17 +192,19 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub(super) const TITLE: &str = "minute  memory MiB  files  connections  handshakes   resumed  failed  upstream   resumed  failed  sessions  faults";
+    pub(super) const TITLE: &str = "minute  memory MiB  guests MiB  vaults KiB  files  connections  handshakes   resumed  failed  upstream   resumed  failed  sessions  faults";
 }
 
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { minute, resident_mib, files, connections, handshakes, resumed, failed, .. } = self;
+        let Self { minute, resident_mib, guests_mib, vaults_kib, files, connections, .. } = self;
+        let Self { handshakes, resumed, failed, .. } = self;
         let Self { upstream_handshakes, upstream_resumed, upstream_failed, sessions, faults, .. } = self;
         write!(
             f,
-            "{minute:>6}  {resident_mib:>10}  {files:>5}  {connections:>11}  {handshakes:>10}  {resumed:>8}  {failed:>6}"
+            "{minute:>6}  {resident_mib:>10}  {guests_mib:>10}  {vaults_kib:>10}  {files:>5}  {connections:>11}"
         )?;
+        write!(f, "  {handshakes:>10}  {resumed:>8}  {failed:>6}")?;
         write!(f, "  {upstream_handshakes:>8}  {upstream_resumed:>8}  {upstream_failed:>6}  {sessions:>8}  {faults:>6}")
     }
 }
