@@ -273,11 +273,12 @@ impl<V: Value> Cache<V> {
             Trouble::Busy => Miss::Busy,
             Trouble::OverBudget => Miss::OverBudget,
             Trouble::Fault { callback, fault } => {
-                self.keeper.note_fault(callback, fault);
                 let is_suspended = self.with_breaker(|breaker| {
                     breaker.fault(self.keeper.clock.now_ms());
                     breaker.is_suspended()
                 });
+                // Afterwards: whoever sees it counted sees what follows from it.
+                self.keeper.note_fault(callback, fault);
                 let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
                 let (kind, callback) = (fault.kind().name(), callback.name());
                 tracing::warn!(tenant, role, callback, kind, is_suspended, "guest fault: {fault}");
