@@ -99,11 +99,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     for warning in Demand::of(&settings).prepare() {
         tracing::warn!("{warning}");
     }
-    drop(settings);
-    serve(ServerConfig { path, overrides, clock: Clock::system() })
+    serve(ServerConfig { path, overrides, clock: Clock::system() }, settings)
 }
 
-fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
+fn serve(config: ServerConfig, settings: Settings) -> anyhow::Result<ExitCode> {
     // It changes the environment, so it comes before the runtime's threads.
     let mut passed = ListenFd::from_env();
     let sockets = (0..passed.len()).map(|number| {
@@ -117,7 +116,7 @@ fn serve(config: ServerConfig) -> anyhow::Result<ExitCode> {
         // First, so that no signal ends the process halfway.
         let mut life = Life::new().context("cannot listen for signals")?;
         // In a task of its own: guests take their time to be compiled, and the process may be told to end meanwhile.
-        let start = tokio::spawn(Server::start(config, sockets));
+        let start = tokio::spawn(Server::start(config, settings, sockets));
         let started = tokio::select! {
             started = start => started.context("the start panicked")?,
             () = life.end() => return Ok(ExitCode::SUCCESS),

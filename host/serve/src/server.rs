@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{Overrides, Problems, check},
+    config::{Overrides, Problems, Settings},
     guests::Guests,
     history,
     life::{Life, Wake},
@@ -73,13 +73,16 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Checks the configuration, loads every guest, opens every cache, and listens. Must be called within a tokio runtime of
-    /// several threads. Blocks for compilation.
+    /// Loads every guest, opens every cache, and listens, as `settings` say, which [`check`](crate::config::check) has made of
+    /// the file that `config` names. Must be called within a tokio runtime of several threads. Blocks for compilation.
     ///
     /// # Errors
     /// When anything in the configuration does not do, and then nothing is listening.
-    pub async fn start(config: ServerConfig, sockets: Vec<std::net::TcpListener>) -> Result<Self, ServeError> {
-        let settings = check(&config.path, &config.overrides)?;
+    pub async fn start(
+        config: ServerConfig,
+        settings: Settings,
+        sockets: Vec<std::net::TcpListener>,
+    ) -> Result<Self, ServeError> {
         let watch = watch(&settings);
         let (guests, tenants) = block_in_place(|| {
             let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;

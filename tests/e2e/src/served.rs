@@ -9,7 +9,10 @@ use std::{
 
 use innkeeper_artifacts::artifact;
 use innkeeper_proxy::core::Clock;
-use innkeeper_serve::{Server, ServerConfig, config::Overrides};
+use innkeeper_serve::{
+    Server, ServerConfig,
+    config::{Overrides, check},
+};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -163,7 +166,8 @@ impl Served {
         let clock = Clock::manual();
         let config =
             ServerConfig { path: folder.file("innkeeper.toml"), overrides: Overrides::default(), clock: clock.clone() };
-        let started = runtime.block_on(Server::start(config, Vec::new()));
+        let settings = check(&config.path, &config.overrides).unwrap_or_else(|problems| panic!("{problems}"));
+        let started = runtime.block_on(Server::start(config, settings, Vec::new()));
         let server = started.unwrap_or_else(|error| panic!("it does not start: {error}"));
         Self { folder, server, runtime, clock }
     }
@@ -199,7 +203,6 @@ impl Served {
     /// When there is no such tenant.
     pub fn settled(&self, tenant: &str) -> innkeeper_proxy::TenantStats {
         self.server.proxy().settle();
-        let stats = self.server.proxy().stats().into_iter().find(|(name, _)| name == tenant);
-        stats.unwrap_or_else(|| panic!("there is no tenant {tenant}")).1
+        self.server.proxy().stats_of(tenant).unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -28,7 +28,7 @@ const NAMES_SHOWN: usize = 8;
 pub(in crate::admin) fn tenant(state: &State, name: &str, said: Option<Result<&str, &str>>) -> Option<Markup> {
     let infos = state.infos();
     let info = infos.iter().find(|info| info.name == name)?;
-    let stats = state.proxy.stats().into_iter().find(|(own, _)| own == name)?.1;
+    let stats = state.proxy.stats_of(name).ok()?;
     let (now_ms, recent) = state.proxy.recent(name).ok()?;
     let readings = state.history(name);
     let health = Health::of(state, name, &stats, &readings);
