@@ -40,8 +40,9 @@ impl Hasher for KeyHasher {
 /// A map by key that can also tell the keys of one partial key, in the order of their ids: for `lookup` and
 /// `select_session` both. [`ByPartial::get`] costs O(1), what changes the map O(log n), iterators O(1) for each element.
 ///
-/// No call costs more now and then, as one does in a hash map that grows: its table is as large from the start as it is told
-/// to be. A call's fuel is bounded, and a map of a hundred thousand sessions that grew would burn more than that.
+/// No call costs more now and then, as one does in a hash map that grows: its table has as many places from the start as it is
+/// told, of which memory is taken for a few hundred at a time as they are needed. A call's fuel is bounded, and a map of a
+/// hundred thousand sessions that grew would burn more than that.
 ///
 /// ```
 /// use innkeeper_guest::{PartialKey, Session, index::ByPartial, testing::key};
@@ -58,13 +59,19 @@ impl Hasher for KeyHasher {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ByPartial<T> {
-    /// For each bucket the first of its slots, counted from one; nothing where it is empty.
-    buckets: Vec<u32>,
+    /// For each bucket the first of its slots, counted from one; nothing where it is empty. In chunks, each of which is there
+    /// once it has a slot: a cache that keeps few sessions takes little memory, whatever it was told that it may have to keep.
+    buckets: Box<[Option<Box<Chunk>>]>,
     slots: Vec<Slot<T>>,
     /// The first free slot, counted from one.
     free: u32,
     keys: BTreeSet<Key>,
 }
+
+/// Some neighbouring buckets.
+type Chunk = [u32; CHUNK];
+
+const CHUNK: usize = 256;
 
 #[derive(Clone, Debug)]
 struct Slot<T> {
@@ -76,9 +83,9 @@ struct Slot<T> {
 impl<T> ByPartial<T> {
     /// An empty map for so many keys. It takes more, and is slower then.
     pub fn with_capacity(keys: usize) -> Self {
-        let buckets = keys.clamp(BUCKETS.0, BUCKETS.1).next_power_of_two();
+        let chunks = keys.clamp(CHUNK, BUCKETS_MAX).next_power_of_two() / CHUNK;
         let slots = Vec::with_capacity(with_slack(keys));
-        Self { buckets: vec![0; buckets], slots, free: 0, keys: BTreeSet::new() }
+        Self { buckets: vec![None; chunks].into(), slots, free: 0, keys: BTreeSet::new() }
     }
 
     /// How many keys there are, of all partial keys.
@@ -96,9 +103,8 @@ impl<T> ByPartial<T> {
         if let Some(own) = self.get_mut(key) {
             return Some(std::mem::replace(own, value));
         }
-        let bucket = self.bucket(key);
-        let slot = Slot { entry: Some((key, value)), next: self.buckets[bucket] };
-        self.buckets[bucket] = match self.free {
+        let slot = Slot { entry: Some((key, value)), next: self.first(key) };
+        let at = match self.free {
             0 => {
                 self.slots.push(slot);
                 u32::try_from(self.slots.len()).expect("a vault has fewer sessions than 2^24")
@@ -108,13 +114,14 @@ impl<T> ByPartial<T> {
                 free
             }
         };
+        self.set_first(key, at);
         self.keys.insert(key);
         None
     }
 
     /// The value under a key.
     pub fn get(&self, key: Key) -> Option<&T> {
-        let mut at = self.buckets[self.bucket(key)];
+        let mut at = self.first(key);
         while at != 0 {
             let slot = &self.slots[at as usize - 1];
             match &slot.entry {
@@ -127,7 +134,7 @@ impl<T> ByPartial<T> {
 
     /// The value under a key, to be changed.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        let mut at = self.buckets[self.bucket(key)];
+        let mut at = self.first(key);
         while at != 0 && !self.has(at, key) {
             at = self.slots[at as usize - 1].next;
         }
@@ -137,8 +144,7 @@ impl<T> ByPartial<T> {
 
     /// Takes the value under a key out.
     pub fn remove(&mut self, key: Key) -> Option<T> {
-        let bucket = self.bucket(key);
-        let (mut before, mut at) = (0, self.buckets[bucket]);
+        let (mut before, mut at) = (0, self.first(key));
         while at != 0 && !self.has(at, key) {
             (before, at) = (at, self.slots[at as usize - 1].next);
         }
@@ -146,7 +152,7 @@ impl<T> ByPartial<T> {
         let (_, value) = slot.entry.take()?;
         let next = std::mem::replace(&mut slot.next, std::mem::replace(&mut self.free, at));
         match before {
-            0 => self.buckets[bucket] = next,
+            0 => self.set_first(key, next),
             before => self.slots[before as usize - 1].next = next,
         }
         self.keys.remove(&key);
@@ -163,10 +169,22 @@ impl<T> ByPartial<T> {
         self.keys.iter().filter_map(|key| Some((*key, self.get(*key)?)))
     }
 
-    fn bucket(&self, key: Key) -> usize {
-        let hash = BuildHasherDefault::<KeyHasher>::default().hash_one(key);
-        // There is a power of two of them.
-        hash as usize & (self.buckets.len() - 1)
+    /// The chunk of a key's bucket, and its place there.
+    fn bucket(&self, key: Key) -> (usize, usize) {
+        let hash = BuildHasherDefault::<KeyHasher>::default().hash_one(key) as usize;
+        // There is a power of two of both.
+        ((hash / CHUNK) & (self.buckets.len() - 1), hash % CHUNK)
+    }
+
+    /// The first slot of a key's bucket.
+    fn first(&self, key: Key) -> u32 {
+        let (chunk, place) = self.bucket(key);
+        self.buckets[chunk].as_ref().map_or(0, |chunk| chunk[place])
+    }
+
+    fn set_first(&mut self, key: Key, at: u32) {
+        let (chunk, place) = self.bucket(key);
+        self.buckets[chunk].get_or_insert_with(|| Box::new([0; CHUNK]))[place] = at;
     }
 
     fn has(&self, at: u32, key: Key) -> bool {
@@ -174,12 +192,12 @@ impl<T> ByPartial<T> {
     }
 }
 
-/// The fewest buckets of a map, and the most.
-const BUCKETS: (usize, usize) = (16, 1 << 18);
+/// The most buckets of a map.
+const BUCKETS_MAX: usize = 1 << 18;
 
 /// A guest hears of what the vault takes out only afterwards, so it may know of some more sessions than there can be.
 fn with_slack(sessions: usize) -> usize {
-    sessions.min(BUCKETS.1) + sessions.min(BUCKETS.1) / 16
+    sessions.min(BUCKETS_MAX) + sessions.min(BUCKETS_MAX) / 16
 }
 
 /// Values in an order of their own, front to back, each at a fixed place: a list of the least recently used, or of the
