@@ -16,14 +16,15 @@ use crate::{
     Acc, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, FuelBudget, Guest, InitArgs, Key,
     Miss, Value,
     breaker::Breaker,
+    budget::Purse,
     fingerprint::Fingerprints,
     keeper::Keeper,
     mailbox::Messages,
     owner::{Line, OwnerSide},
-    stats::{Reading, start},
+    stats::{CallCounts, ReadCounts, Reading, start},
     sync::{
         Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -43,11 +44,23 @@ pub(crate) struct Cache<V> {
     pub(crate) is_held: AtomicBool,
     /// The guest is the one from before the last upgrade, since the new one's faults suspended it.
     pub(crate) is_rolled_back: AtomicBool,
+    /// How long the guest may be asked nothing before its instances are given up.
+    pub(crate) idle_ms: Option<u64>,
+    /// Its instances have been given up. Whoever has need of one wakes the cache.
+    pub(crate) is_idle: AtomicBool,
+    /// The first of them is being built, and nothing has failed so far: it is worth waiting for.
+    pub(crate) is_waking: AtomicBool,
+    /// What reads come to, one for each instance.
+    pub(crate) reads: Box<[ReadCounts]>,
     /// Keys lately looked up in other instances, to be echoed into the first. Bounded, lossy.
     pub(crate) echoes: Mutex<VecDeque<Key>>,
+    /// When the first instance is to be told of lookups again, at the earliest.
+    pub(crate) echo_at_ms: AtomicU64,
     /// Folds begun, so that each has tokens of its own.
     pub(crate) folds: AtomicU64,
     pub(crate) messages: Mutex<Messages<V>>,
+    /// How many keys have an update on its way. Mirrors what `messages` says of it.
+    pub(crate) on_their_way: AtomicUsize,
     /// Signalled with `messages` when an update has been done.
     pub(crate) arrival: Condvar,
     /// Only the owner thread takes this lock.
@@ -63,16 +76,24 @@ pub(crate) struct Cache<V> {
 /// How many echoes wait at most.
 pub(crate) const ECHOES_MAX: usize = 256;
 
+/// How long readers note no echoes once the owner thread has been given some. With those it makes for some ten thousand in a
+/// second, which is a sample where there are more, and takes a hundredth of the owner thread's time.
+const ECHO_PAUSE_MS: u64 = 10;
+
 /// The longest lookup that is told apart: 10 s. Bounds the histogram to some KiB.
 const LOOKUP_NS_MAX: u64 = 10_000_000_000;
 
-/// A place for one running instance.
+/// A place for one running instance. Two share no cache line, since readers on different threads have one each; processors
+/// fetch lines of 64 bytes in pairs.
+#[repr(align(128))]
 pub(crate) struct Instance {
     seat: Mutex<Seat>,
     /// Mirrors "the seat is empty", for those without the lock. Written by those who hold it.
     is_down: AtomicBool,
     /// The instance's memory as last seen. Written by those who hold the lock.
     memory_bytes: AtomicU64,
+    /// Written by those who hold the lock.
+    counts: CallCounts,
     /// Its own lock, held for an instant, so that a reading of counters never waits for a guest.
     lookup_ns: Mutex<Histogram<u32>>,
 }
@@ -85,6 +106,7 @@ pub(crate) struct Seat(Option<Running>);
 pub(crate) struct Running {
     callbacks: Box<dyn Callbacks>,
     cache_ref: CacheRef,
+    purse: Purse,
 }
 
 impl Running {
@@ -100,6 +122,7 @@ impl Instance {
             seat: Mutex::default(),
             is_down: AtomicBool::new(true),
             memory_bytes: AtomicU64::new(0),
+            counts: CallCounts::default(),
             lookup_ns: Mutex::new(lookup_ns),
         }
     }
@@ -139,9 +162,17 @@ impl Instance {
         seat.0.take()
     }
 
-    pub(crate) fn record_lookup(&self, time: Duration) {
+    /// Notes how long a lookup took. The caller holds the lock.
+    pub(crate) fn note_lookup(&self, _: &Seat, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).min(LOOKUP_NS_MAX);
+        self.counts.time(Callback::Lookup, time);
         self.lookup_ns.lock().record(ns).expect("the histogram grows by itself");
+    }
+
+    /// Notes that a lookup gave its session. The caller holds the lock.
+    #[inline(always)]
+    pub(crate) fn note_hit(&self, _: &Seat) {
+        self.counts.hit();
     }
 
     /// Empties the seat. The instance is dropped after the lock.
@@ -162,7 +193,27 @@ pub(crate) enum Trouble<'a> {
     Fault { callback: Callback, fault: &'a Fault },
 }
 
+/// Calls an instance, and counts the call.
+#[inline(always)]
+fn metered<T>(
+    counts: &CallCounts,
+    running: &mut Running,
+    call: &mut Call,
+    ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let (callbacks, cache_ref) = (&mut *running.callbacks, running.cache_ref);
+    // A lookup is measured where its caller waits for it.
+    let start = (call.callback() != Callback::Lookup).then(start);
+    let answer = guarded(|| ask(callbacks, call, cache_ref));
+    if let Some(start) = start {
+        counts.time(call.callback(), start.elapsed());
+    }
+    counts.call(call.callback(), call.fuel);
+    answer
+}
+
 /// A panic of the host's own code on the way to a guest or back ends at this boundary.
+#[inline(always)]
 fn guarded<T>(ask: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or(Err(Fault::Panic))
 }
@@ -181,19 +232,19 @@ impl<V: Value> Cache<V> {
     /// Makes an instance of a guest and opens the cache in it.
     pub(crate) fn start(&self, budget: &FuelBudget, guest: &dyn Guest) -> Result<Running, Fault> {
         let mut call = self.call(Callback::Init);
-        self.overdraw(budget, &call);
         let started = guarded(|| {
             let mut callbacks = guest.instantiate(Arc::clone(&self.keeper) as _, &self.keeper.limits)?;
             let start = start();
             let answer = callbacks.init(&mut call, &self.init_args);
-            self.keeper.stats.times[Callback::Init as usize].add(start.elapsed());
-            Ok(Running { callbacks, cache_ref: answer? })
+            self.keeper.stats.calls.time(Callback::Init, start.elapsed());
+            Ok(Running { callbacks, cache_ref: answer?, purse: Purse::new(self.keeper.budget.clone()) })
         });
-        self.settle(budget, &call, started.is_err());
+        self.keeper.stats.calls.call(Callback::Init, call.fuel);
+        budget.overdraw(self.keeper.clock.now_ms(), self.cost(&call, started.is_err()));
         started
     }
 
-    /// Calls an instance on the owner thread, whatever the budget has left.
+    /// Calls an instance that is not seated on the owner thread, whatever the budget has left.
     pub(crate) fn call_on<T>(
         &self,
         budget: &FuelBudget,
@@ -201,25 +252,8 @@ impl<V: Value> Cache<V> {
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        self.overdraw(budget, call);
-        self.metered(budget, running, call, ask)
-    }
-
-    fn metered<T>(
-        &self,
-        budget: &FuelBudget,
-        running: &mut Running,
-        call: &mut Call,
-        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
-        let (callbacks, cache_ref) = (&mut *running.callbacks, running.cache_ref);
-        // A lookup is measured where its caller waits for it.
-        let start = (call.callback() != Callback::Lookup).then(start);
-        let answer = guarded(|| ask(callbacks, call, cache_ref));
-        if let Some(start) = start {
-            self.keeper.stats.times[call.callback() as usize].add(start.elapsed());
-        }
-        self.settle(budget, call, answer.is_err());
+        let answer = metered(&self.keeper.stats.calls, running, call, ask);
+        budget.overdraw(self.keeper.clock.now_ms(), self.cost(call, answer.is_err()));
         answer
     }
 
@@ -237,19 +271,37 @@ impl<V: Value> Cache<V> {
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
+        self.ask_by(self.keeper.clock.now_ms(), instance, seat, call, ask)
+    }
+
+    /// Like [`Cache::ask`], by a time that has been looked up a moment ago.
+    #[inline(always)]
+    pub(crate) fn ask_by<T>(
+        self: &Arc<Self>,
+        now_ms: u64,
+        instance: &Instance,
+        seat: &mut Seat,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Miss> {
+        let is_owners = call.callback().is_owners();
         if self.is_held.load(Ordering::Acquire) {
-            if call.callback().is_owners() {
+            if is_owners {
                 drop(instance.vacate(seat));
             }
             return Err(Miss::Down);
         }
         let running = seat.0.as_mut().ok_or(Miss::Down)?;
-        match call.callback().is_owners() {
-            true => self.overdraw(&self.keeper.budget, call),
-            false if self.keeper.budget.take(self.keeper.clock.now_ms(), self.grant(call)) => {}
-            false => return Err(self.trouble(Trouble::OverBudget)),
+        let grant = self.grant(call);
+        if !is_owners && !running.purse.holds(now_ms, grant) {
+            return Err(self.trouble(Trouble::OverBudget));
         }
-        let answer = self.metered(&self.keeper.budget, running, call, ask);
+        let answer = metered(&instance.counts, running, call, ask);
+        let cost = self.cost(call, answer.is_err());
+        match is_owners {
+            true => self.keeper.budget.overdraw(now_ms, cost),
+            false => running.purse.pay(now_ms, grant, cost),
+        }
         instance.see_memory(running);
         answer.map_err(|fault| {
             drop(instance.vacate(seat));
@@ -277,6 +329,7 @@ impl<V: Value> Cache<V> {
                     breaker.fault(self.keeper.clock.now_ms());
                     breaker.is_suspended()
                 });
+                self.end_waking();
                 // Afterwards: whoever sees it counted sees what follows from it.
                 self.keeper.note_fault(callback, fault);
                 let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
@@ -289,6 +342,7 @@ impl<V: Value> Cache<V> {
     }
 
     /// Runs the host's own code for a read. A panic in it is a fault of this cache, and a miss.
+    #[inline(always)]
     pub(crate) fn guard_read<T>(
         self: &Arc<Self>,
         callback: Callback,
@@ -302,29 +356,22 @@ impl<V: Value> Cache<V> {
         self.keeper.limits.grant(call.callback()).fuel
     }
 
-    fn overdraw(&self, budget: &FuelBudget, call: &Call) {
-        budget.overdraw(self.keeper.clock.now_ms(), self.grant(call));
+    /// What a call costs: what it has burned, in host calls and in start functions as well; at least its grant if it failed.
+    fn cost(&self, call: &Call, is_fault: bool) -> u64 {
+        if is_fault { call.fuel.max(self.grant(call)) } else { call.fuel }
     }
 
-    /// Counts a call. What it has not burned of its grant goes back to the budget, unless it failed; what it has burned
-    /// beyond, in host calls and in start functions, is taken as well.
-    fn settle(&self, budget: &FuelBudget, call: &Call, is_fault: bool) {
-        let callback = call.callback() as usize;
-        self.keeper.stats.calls[callback].add(1);
-        self.keeper.stats.fuel[callback].add(call.fuel);
-        let grant = self.grant(call);
-        match call.fuel > grant {
-            true => budget.overdraw(self.keeper.clock.now_ms(), call.fuel - grant),
-            false if !is_fault => budget.give_back(grant - call.fuel),
-            false => {}
-        }
-    }
-
-    /// Puts the cache into the queue of its owner thread, unless it is there.
+    /// Puts the cache into the queue of its owner thread, unless it is there. The thread comes to it in a moment.
     pub(crate) fn schedule(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             self.line.push(Arc::clone(self) as _);
         }
+    }
+
+    /// Like [`Cache::schedule`], for what somebody waits for.
+    pub(crate) fn hurry(self: &Arc<Self>) {
+        self.schedule();
+        self.line.hurry();
     }
 
     /// Notes that every instance runs, if it does.
@@ -349,15 +396,54 @@ impl<V: Value> Cache<V> {
     /// Asks no instance any more, until [`Cache::resume`]. The owner thread drops them in its next turn.
     pub(crate) fn suspend(self: &Arc<Self>) {
         self.with_breaker(Breaker::hold);
+        self.end_waking();
         tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "suspended by the operator");
-        self.schedule();
+        self.hurry();
     }
 
     /// Ends every suspension. The owner thread builds the instances that are down.
     pub(crate) fn resume(self: &Arc<Self>) {
         self.with_breaker(Breaker::release);
         tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "resumed by the operator");
-        self.schedule();
+        self.hurry();
+    }
+
+    /// Has the owner thread build instances again, if they have been given up. Says whether one is on its way.
+    pub(crate) fn wake(self: &Arc<Self>) -> bool {
+        let is_suspended = || self.is_suspended.load(Ordering::Acquire);
+        if is_suspended() {
+            return false;
+        }
+        if self.is_idle.load(Ordering::Acquire) {
+            // Before the other: whoever sees that the cache is not idle sees why it has no instance.
+            self.is_waking.store(true, Ordering::Release);
+            self.is_idle.store(false, Ordering::Release);
+            self.hurry();
+        }
+        // Nothing is built for one that has been suspended meanwhile.
+        if is_suspended() {
+            self.end_waking();
+        }
+        self.is_waking.load(Ordering::Acquire)
+    }
+
+    /// How many calls have been made into the seated instances.
+    pub(crate) fn calls_made(&self) -> u64 {
+        self.instances.iter().map(|instance| instance.counts.all()).sum()
+    }
+
+    pub(crate) fn is_all_down(&self) -> bool {
+        self.instances.iter().all(Instance::is_down)
+    }
+
+    /// Whether the first instance has lately been told of as many lookups as it is told at a time.
+    pub(crate) fn are_echoes_late(&self) -> bool {
+        self.keeper.clock.now_ms() < self.echo_at_ms.load(Ordering::Relaxed)
+    }
+
+    /// Begins a pause in which readers note no lookups.
+    pub(crate) fn pause_echoes(&self) {
+        self.echo_at_ms.store(self.keeper.clock.now_ms() + ECHO_PAUSE_MS, Ordering::Relaxed);
     }
 
     pub(crate) fn state(&self) -> CacheState {
@@ -365,6 +451,8 @@ impl<V: Value> Cache<V> {
             CacheState::Ended
         } else if self.is_suspended.load(Ordering::Acquire) {
             CacheState::Suspended
+        } else if self.is_idle.load(Ordering::Acquire) {
+            CacheState::Idle
         } else if self.instances.iter().any(Instance::is_down) {
             CacheState::Restarting
         } else {
@@ -381,6 +469,8 @@ impl<V: Value> Cache<V> {
         let state = self.state();
         let is_held = state == CacheState::Suspended && self.is_held.load(Ordering::Acquire);
         let is_rolled_back = self.is_rolled_back.load(Ordering::Acquire);
-        self.keeper.stats(Reading { state, is_held, is_rolled_back, memory_bytes, lookup_ns })
+        let calls = self.instances.iter().map(|instance| &instance.counts).collect();
+        let reads = &self.reads;
+        self.keeper.stats(Reading { reads, calls, state, is_held, is_rolled_back, memory_bytes, lookup_ns })
     }
 }

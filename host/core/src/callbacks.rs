@@ -129,6 +129,13 @@ impl Call {
         Self::new(Callback::Size, 0)
     }
 
+    /// Has a call that permits nothing stand for one of `callback`, which permits nothing either: a lookup, a selection, a
+    /// count.
+    pub fn stand_for(&mut self, callback: Callback) {
+        debug_assert!(self.named_max == 0, "it is to permit nothing");
+        self.callback = callback;
+    }
+
     /// Which callback runs.
     pub fn callback(&self) -> Callback {
         self.callback

@@ -7,7 +7,10 @@ use crate::{
     Vault,
     journal::Journal,
     stats::Stats,
-    sync::{Mutex, RwLock},
+    sync::{
+        Mutex, ReadGuard, RwLock, WriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Holds no instance, so that an instance may hold it.
@@ -18,7 +21,9 @@ pub(crate) struct Keeper<V> {
     /// For logs, as is the role.
     pub(crate) tenant: String,
     pub(crate) role: Role,
-    pub(crate) vault: RwLock<Vault<V>>,
+    vault: RwLock<Vault<V>>,
+    /// Grows whenever the vault may change, while its lock is held for that.
+    version: AtomicU64,
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) budget: FuelBudget,
@@ -44,9 +49,30 @@ impl<V: Value> Keeper<V> {
         clock: Clock,
         limits: Limits,
         budget: FuelBudget,
+        readers: usize,
     ) -> Self {
         let (stats, journal, log) = (Stats::default(), Journal::default(), Mutex::default());
-        Self { tenant, role, vault: RwLock::new(vault), clock, limits, budget, stats, journal, log }
+        let (vault, version) = (RwLock::new(vault, readers), AtomicU64::new(0));
+        Self { tenant, role, vault, version, clock, limits, budget, stats, journal, log }
+    }
+
+    /// The vault, to look into.
+    #[inline(always)]
+    pub(crate) fn vault(&self) -> ReadGuard<'_, Vault<V>> {
+        self.vault.read()
+    }
+
+    /// The vault, to be changed.
+    pub(crate) fn vault_mut(&self) -> WriteGuard<'_, Vault<V>> {
+        let vault = self.vault.write();
+        self.version.fetch_add(1, Ordering::AcqRel);
+        vault
+    }
+
+    /// A number that stays the same as long as the vault does. What was seen under one lock together with this number still
+    /// holds while the number is the same, without a lock.
+    pub(crate) fn vault_version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Counts a fault of the guest that serves, and keeps it for the tenant.
@@ -69,7 +95,7 @@ impl<V: Value> Keeper<V> {
 
 impl<V: Value> Host for Keeper<V> {
     fn describe(&self, claim: Claim) -> Option<SessionInfo> {
-        self.vault.read().describe(claim)
+        self.vault().describe(claim)
     }
 
     fn now_ms(&self) -> u64 {

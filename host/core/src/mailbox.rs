@@ -7,8 +7,11 @@ use std::{
 };
 
 use crate::{
-    Guest, Key, Name, OwnedName, Refusal, Session, Terms, UpgradeError, UpgradeReport, Value, cache::Cache,
-    moving::Origin, sync::mpsc::SyncSender, vault::KeyHasher,
+    Guest, Key, Name, OwnedName, Refusal, Session, Terms, UpgradeError, UpgradeReport, Value,
+    cache::Cache,
+    moving::Origin,
+    sync::{atomic::Ordering, mpsc::SyncSender},
+    vault::KeyHasher,
 };
 
 /// A message for the owner. Those of the owner's own handle carry a reply.
@@ -109,7 +112,7 @@ impl<V: Value> Mailbox<V> {
     /// The terms of a session whose handshake begins now. One that is registered after a later [`Mailbox::revoke`] is
     /// refused.
     pub fn terms(&self) -> Terms {
-        self.cache.keeper.vault.read().terms()
+        self.cache.keeper.vault().terms()
     }
 
     /// Posts an `update` of a session on its own terms.
@@ -123,7 +126,7 @@ impl<V: Value> Mailbox<V> {
     /// For the operator; any thread. Waits for no guest: once it has returned, no reader finds a session that was there
     /// before. O(sessions).
     pub fn revoke(&self) -> usize {
-        let keys = self.cache.keeper.vault.write().revoke();
+        let keys = self.cache.keeper.vault_mut().revoke();
         let revoked = keys.len();
         self.cache.keeper.stats.revoked.add(revoked as u64);
         self.revoked(keys);
@@ -170,9 +173,14 @@ impl<V: Value> Cache<V> {
             self.keeper.stats.posts_dropped.add(1);
             return false;
         }
-        messages.push(message);
+        self.push(&mut messages, message);
+        // A thread that dozes comes before the mailbox is full.
+        let is_half_full = messages.queue.len() == messages.posted_max / 2;
         drop(messages);
-        self.schedule();
+        match is_half_full {
+            true => self.hurry(),
+            false => self.schedule(),
+        }
         true
     }
 
@@ -180,10 +188,15 @@ impl<V: Value> Cache<V> {
     pub(crate) fn post_from_owner(self: &Arc<Self>, message: Message<V>) {
         let mut messages = self.messages.lock();
         if !messages.is_closed {
-            messages.push(message);
+            self.push(&mut messages, message);
         }
         drop(messages);
-        self.schedule();
+        self.hurry();
+    }
+
+    fn push(&self, messages: &mut Messages<V>, message: Message<V>) {
+        messages.push(message);
+        self.on_their_way.store(messages.on_their_way.len(), Ordering::Release);
     }
 
     /// Puts a message before all others.
@@ -196,6 +209,11 @@ impl<V: Value> Cache<V> {
         self.messages.lock().on_their_way.contains_key(&key)
     }
 
+    /// Whether an update of any key has been posted and not yet done.
+    pub(crate) fn is_anything_on_its_way(&self) -> bool {
+        self.on_their_way.load(Ordering::Acquire) > 0
+    }
+
     /// Notes that the owner has done an update, for readers that wait for it.
     pub(crate) fn arrived(&self, key: Key) {
         let mut messages = self.messages.lock();
@@ -205,6 +223,7 @@ impl<V: Value> Cache<V> {
                 n.remove();
             }
         }
+        self.on_their_way.store(messages.on_their_way.len(), Ordering::Release);
         drop(messages);
         self.arrival.notify_all();
     }
@@ -217,7 +236,28 @@ impl<V: Value> Cache<V> {
         let mut messages = self.messages.lock();
         let is_on_its_way = |messages: &mut Messages<V>| messages.on_their_way.contains_key(&key);
         if is_on_its_way(&mut messages) {
+            // Its lock comes after that of the messages nowhere.
+            drop(messages);
+            self.line.hurry();
+            let messages = self.messages.lock();
             self.arrival.wait_while_for(messages, is_on_its_way, self.keeper.limits.read.time);
+        }
+    }
+
+    /// Waits for an instance that is on its way, for at most a read's time. Says whether one runs.
+    pub(crate) fn await_seat(&self) -> bool {
+        let is_on_its_way = |messages: &mut Messages<V>| self.is_waking.load(Ordering::Acquire) && !messages.is_closed;
+        self.arrival.wait_while_for(self.messages.lock(), is_on_its_way, self.keeper.limits.read.time);
+        !self.is_all_down()
+    }
+
+    /// Notes that an instance has been seated, or will not be soon, for readers that wait for one.
+    pub(crate) fn end_waking(&self) {
+        if self.is_waking.load(Ordering::Acquire) {
+            let messages = self.messages.lock();
+            self.is_waking.store(false, Ordering::Release);
+            drop(messages);
+            self.arrival.notify_all();
         }
     }
 
@@ -227,6 +267,7 @@ impl<V: Value> Cache<V> {
         messages.is_closed = true;
         messages.queue = VecDeque::new();
         messages.on_their_way = HashMap::default();
+        self.on_their_way.store(0, Ordering::Release);
         drop(messages);
         self.arrival.notify_all();
     }

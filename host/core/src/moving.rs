@@ -18,7 +18,7 @@ impl<V: Value> Origin<V> {
     ///
     /// `commit` may take another cache's vault: of two, the one that a session leaves is taken first.
     pub(crate) fn judge<T>(&self, commit: impl FnOnce(bool) -> T) -> T {
-        let vault = self.cache.keeper.vault.read();
+        let vault = self.cache.keeper.vault();
         commit(vault.terms() != self.terms)
     }
 }
@@ -42,7 +42,7 @@ struct Batch<V> {
 impl<V: Value> Cache<V> {
     fn take_batch(&self) -> Batch<V> {
         let now_ms = self.keeper.clock.now_ms();
-        let mut vault = self.keeper.vault.write();
+        let mut vault = self.keeper.vault_mut();
         let oldest: Vec<_> = vault.oldest_first().take(BATCH).collect();
         let mut batch = Batch { terms: vault.terms(), keys: Vec::new(), sessions: Vec::new() };
         for (key, session) in oldest {

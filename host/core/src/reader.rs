@@ -6,7 +6,7 @@ use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Recent, Session, Value,
     cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
-    stats::start,
+    stats::ReadCounts,
     sync::{
         MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -102,27 +102,44 @@ impl<V: Value> Reader<V> {
     where
         V: Clone,
     {
-        let start = start();
         let key = self.cache.fingerprints.key(name);
-        self.count(self.cache.guard_read(Callback::Lookup, || self.try_lookup(start, key, name)))
+        // What is found is put here, and small answers pass: moving it about costs more than some of what finds it.
+        let mut value = None;
+        self.count_miss(self.cache.guard_read(Callback::Lookup, || self.try_lookup(key, name, &mut value)))?;
+        Ok(value.expect("what was found has been put there"))
     }
 
-    fn try_lookup(&self, start: Instant, key: Key, name: Name<'_>) -> Result<V, Miss>
+    #[inline(always)]
+    fn try_lookup(&self, key: Key, name: Name<'_>, value: &mut Option<V>) -> Result<(), Miss>
     where
         V: Clone,
     {
         let keeper = &*self.cache.keeper;
-        let session = self.once_arrived(key, || self.probe(key, name))?;
-        let answer = self.ask_lookup(start, key, |claim| {
-            let vault = keeper.vault.read();
-            let value = vault.redeem(claim, key, name, keeper.clock.now_ms());
-            value.cloned().ok_or_else(|| self.why_not(&vault, claim, key, session))
-        });
-        let (number, value) = answer?;
+        let (mut version, mut session) = (0, None);
+        // A look at the clock for the whole read: a guest has less time than a session's life is measured in.
+        let now_ms = keeper.clock.now_ms();
+        self.once_arrived(key, || {
+            let vault = keeper.vault();
+            let held = vault.find_under(key, name, now_ms)?;
+            *value = Some(held.value.clone());
+            (version, session) = (keeper.vault_version(), Some(held.session));
+            Ok(())
+        })?;
+        let session = session.expect("the vault holds it");
+        let number = self.ask_lookup(now_ms, key, |claim| {
+            // Nothing has changed since: what was seen then is what is there.
+            if claim == session.into() && keeper.vault_version() == version {
+                return Ok(());
+            }
+            let vault = keeper.vault();
+            let newer = vault.redeem(claim, key, name, now_ms);
+            *value = Some(newer.ok_or_else(|| self.why_not(&vault, claim, key, session))?.clone());
+            Ok(())
+        })?;
         if number != 0 {
             self.echo(key);
         }
-        Ok(value)
+        Ok(())
     }
 
     /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
@@ -138,26 +155,33 @@ impl<V: Value> Reader<V> {
     /// # Errors
     /// Why the read gave nothing.
     pub fn take_or_why(&self, name: Name<'_>) -> Result<Taken<V>, Miss> {
-        let start = start();
         let key = self.cache.fingerprints.key(name);
-        self.count(self.cache.guard_read(Callback::Lookup, || self.try_take(start, key, name)))
+        self.count_miss(self.cache.guard_read(Callback::Lookup, || self.try_take(key, name)))
     }
 
-    fn try_take(&self, start: Instant, key: Key, name: Name<'_>) -> Result<Taken<V>, Miss> {
+    fn try_take(&self, key: Key, name: Name<'_>) -> Result<Taken<V>, Miss> {
         let keeper = &*self.cache.keeper;
         // The guest will not be asked, which is not its choice: nothing is used up.
         if self.cache.is_held.load(Ordering::Acquire) {
             self.once_arrived(key, || self.probe(key, name))?;
             return Err(Miss::Down);
         }
+        // What is taken is gone, so there is to be a guest to ask first.
+        if self.cache.is_idle.load(Ordering::Acquire) || self.cache.is_waking.load(Ordering::Acquire) {
+            self.once_arrived(key, || self.probe(key, name))?;
+            if self.cache.wake() && !self.cache.await_seat() {
+                return Err(Miss::Down);
+            }
+        }
+        let now_ms = keeper.clock.now_ms();
         let take = || {
-            let mut vault = keeper.vault.write();
+            let mut vault = keeper.vault_mut();
             let terms = vault.terms();
-            vault.take(key, name, keeper.clock.now_ms()).map(|taken| (taken, terms))
+            vault.take(key, name, now_ms).map(|taken| (taken, terms))
         };
         let (taken, terms) = self.once_arrived(key, take)?;
-        let answer = self.ask_lookup(start, key, |claim| {
-            let vault = keeper.vault.read();
+        let answer = self.ask_lookup(now_ms, key, |claim| {
+            let vault = keeper.vault();
             match claim == taken.session.into() {
                 // Revoked while the guest was asked.
                 true if vault.terms() != terms => Err(Miss::Gone),
@@ -173,7 +197,7 @@ impl<V: Value> Reader<V> {
     pub fn size(&self) -> Size {
         let mut call = self.cache.call(Callback::Size);
         let claimed = self.ask(&mut call, |callbacks, call, cache| callbacks.size(call, cache)).ok();
-        Size { held: self.cache.keeper.vault.read().len(), claimed }
+        Size { held: self.cache.keeper.vault().len(), claimed }
     }
 
     /// Folds over the sessions in the guest's order: OTP's `foldl/3`.
@@ -211,7 +235,7 @@ impl<V: Value> Reader<V> {
             return Err(FoldError::Repeated);
         }
         let now_ms = self.cache.keeper.clock.now_ms();
-        let vault = self.cache.keeper.vault.read();
+        let vault = self.cache.keeper.vault();
         let mut found = Vec::with_capacity(elements.len().min(vault.len()));
         for element in elements {
             match vault.held(element.session, now_ms) {
@@ -227,13 +251,17 @@ impl<V: Value> Reader<V> {
 
     fn probe(&self, key: Key, name: Name<'_>) -> Result<Session, NotHeld> {
         let keeper = &*self.cache.keeper;
-        keeper.vault.read().probe(key, name, keeper.clock.now_ms())
+        keeper.vault().probe(key, name, keeper.clock.now_ms())
     }
 
-    /// Asks the vault, and once more where it has none: the session may be on its way, or have come a moment ago.
-    fn once_arrived<T>(&self, key: Key, ask: impl Fn() -> Result<T, NotHeld>) -> Result<T, NotHeld> {
+    /// Asks the vault, and once more where it has none and updates were on their way: the session may be among them, or have
+    /// come a moment ago.
+    #[inline(always)]
+    fn once_arrived<T>(&self, key: Key, mut ask: impl FnMut() -> Result<T, NotHeld>) -> Result<T, NotHeld> {
+        // First: what was on no way by then is in the vault, if it was posted at all.
+        let is_anything_on_its_way = self.cache.is_anything_on_its_way();
         match ask() {
-            Err(NotHeld::Absent) => {
+            Err(NotHeld::Absent) if is_anything_on_its_way => {
                 self.cache.await_update(key);
                 ask()
             }
@@ -245,43 +273,47 @@ impl<V: Value> Reader<V> {
     ///
     /// The first instance knows of a session before the vault shows it; the others may be told a moment later. So if
     /// another's answer is not good, the first one's counts.
-    fn ask_lookup<T>(
+    #[inline(always)]
+    fn ask_lookup(
         &self,
-        start: Instant,
+        now_ms: u64,
         key: Key,
-        judge: impl Fn(Claim) -> Result<T, Miss>,
-    ) -> Result<(usize, T), Miss> {
+        mut judge: impl FnMut(Claim) -> Result<(), Miss>,
+    ) -> Result<usize, Miss> {
+        let start = self.counts().start();
         let (number, instance, seat) = self.lock()?;
-        let answer = self.ask_one(start, key, instance, seat, &judge);
+        let answer = self.ask_one((start, now_ms), key, (instance, seat), &mut judge);
         if number == 0 || !matches!(answer, Err(Miss::Declined | Miss::Gone | Miss::FalseClaim)) {
-            return self.blamed(answer).map(|answer| (number, answer));
+            return self.blamed(answer).map(|()| number);
         }
         let first = &self.cache.instances[0];
         let seat = first.lock_within(self.cache.keeper.limits.read.time);
         let seat = seat.ok_or_else(|| self.cache.trouble(Trouble::Busy))?;
-        self.blamed(self.ask_one(start, key, first, seat, &judge)).map(|answer| (0, answer))
+        self.blamed(self.ask_one((start, now_ms), key, (first, seat), &mut judge)).map(|()| 0)
     }
 
-    fn ask_one<T>(
+    #[inline(always)]
+    fn ask_one(
         &self,
-        start: Instant,
+        (start, now_ms): (Option<Instant>, u64),
         key: Key,
-        instance: &Instance,
-        mut seat: MutexGuard<'_, Seat>,
-        judge: impl Fn(Claim) -> Result<T, Miss>,
-    ) -> Result<T, Miss> {
+        (instance, mut seat): (&Instance, MutexGuard<'_, Seat>),
+        judge: &mut impl FnMut(Claim) -> Result<(), Miss>,
+    ) -> Result<(), Miss> {
         let mut call = self.cache.call(Callback::Lookup);
-        let answer =
-            self.cache.ask(instance, &mut seat, &mut call, |callbacks, call, cache| callbacks.lookup(call, cache, key));
-        drop(seat);
-        let time = start.elapsed();
-        instance.record_lookup(time);
-        self.cache.keeper.stats.times[Callback::Lookup as usize].add(time);
-        judge(answer?.ok_or(Miss::Declined)?)
+        let ask = |callbacks: &mut dyn Callbacks, call: &mut Call, cache| callbacks.lookup(call, cache, key);
+        let answer = self.cache.ask_by(now_ms, instance, &mut seat, &mut call, ask);
+        if let Some(start) = start {
+            instance.note_lookup(&seat, start.elapsed());
+        }
+        judge(answer?.ok_or(Miss::Declined)?)?;
+        instance.note_hit(&seat);
+        Ok(())
     }
 
     /// Counts a claim that turned out to be false.
-    fn blamed<T>(&self, answer: Result<T, Miss>) -> Result<T, Miss> {
+    #[inline(always)]
+    fn blamed(&self, answer: Result<(), Miss>) -> Result<(), Miss> {
         answer.inspect_err(|miss| {
             if *miss == Miss::FalseClaim {
                 self.cache.trouble(Trouble::FalseClaim);
@@ -298,13 +330,36 @@ impl<V: Value> Reader<V> {
         self.cache.ask(instance, &mut seat, call, ask)
     }
 
-    /// Takes a free instance, or waits for one that runs: this thread's own, if it does.
+    /// Takes a free instance, or waits for one that runs: this thread's own, if it does. Of a cache that is idle, waits for one
+    /// to be built.
+    #[inline(always)]
     fn lock(&self) -> Result<(usize, &Instance, MutexGuard<'_, Seat>), Miss> {
+        match self.lock_running() {
+            Err(Miss::Down) => {
+                if self.cache.wake() {
+                    self.cache.await_seat();
+                }
+                // Another may have woken it meanwhile.
+                self.lock_running()
+            }
+            locked => locked,
+        }
+    }
+
+    #[inline(always)]
+    fn lock_running(&self) -> Result<(usize, &Instance, MutexGuard<'_, Seat>), Miss> {
         if self.cache.is_suspended.load(Ordering::Acquire) {
             return Err(Miss::Down);
         }
         let instances = &self.cache.instances;
-        let first = if instances.len() == 1 { 0 } else { thread_number() % instances.len() };
+        if let [only] = &**instances {
+            if only.is_down() {
+                return Err(Miss::Down);
+            }
+            let seat = only.try_lock().or_else(|| only.lock_within(self.cache.keeper.limits.read.time));
+            return seat.map(|seat| (0, only, seat)).ok_or_else(|| self.cache.trouble(Trouble::Busy));
+        }
+        let first = thread_number() % instances.len();
         let numbers = (first..instances.len()).chain(0..first);
         let mut running = numbers.filter(|number| !instances[*number].is_down()).peekable();
         let own = *running.peek().ok_or(Miss::Down)?;
@@ -319,6 +374,9 @@ impl<V: Value> Reader<V> {
 
     /// Notes a lookup that the first instance has not seen.
     fn echo(&self, key: Key) {
+        if self.cache.are_echoes_late() {
+            return;
+        }
         let Some(mut echoes) = self.cache.echoes.try_lock() else { return };
         if echoes.len() < ECHOES_MAX {
             echoes.push_back(key);
@@ -326,6 +384,7 @@ impl<V: Value> Reader<V> {
         let is_half_full = echoes.len() == ECHOES_MAX / 2;
         drop(echoes);
         if is_half_full {
+            self.cache.pause_echoes();
             self.cache.schedule();
         }
     }
@@ -339,12 +398,22 @@ impl<V: Value> Reader<V> {
     }
 
     pub(crate) fn count<T>(&self, answer: Result<T, Miss>) -> Result<T, Miss> {
-        let stats = &self.cache.keeper.stats;
-        match &answer {
-            Ok(_) => stats.hits.add(1),
-            Err(cause) => stats.misses[*cause as usize].add(1),
+        if answer.is_ok() {
+            self.counts().hits.add(1);
         }
-        answer
+        self.count_miss(answer)
+    }
+
+    #[inline(always)]
+    fn count_miss<T>(&self, answer: Result<T, Miss>) -> Result<T, Miss> {
+        answer.inspect_err(|cause| self.counts().misses[*cause as usize].add(1))
+    }
+
+    /// Where the running thread counts what it reads.
+    fn counts(&self) -> &ReadCounts {
+        let reads = &self.cache.reads;
+        let number = if reads.len() == 1 { 0 } else { thread_number() % reads.len() };
+        &reads[number]
     }
 }
 

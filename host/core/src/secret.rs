@@ -27,7 +27,10 @@ impl Secret {
 
     /// Gives the bytes out of the wiping type, for a library that wants them by value.
     pub fn into_exposed(mut self) -> Vec<u8> {
-        std::mem::take(&mut self.0)
+        let bytes = std::mem::take(&mut self.0);
+        // There is nothing left to wipe.
+        std::mem::forget(self);
+        bytes
     }
 }
 

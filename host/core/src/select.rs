@@ -36,7 +36,7 @@ impl<V: Value> Reader<V> {
         V: Clone,
     {
         let Ok(mut walk) = self.ask_select(partial) else { return Vec::new() };
-        let vault = self.cache.keeper.vault.read();
+        let vault = self.cache.keeper.vault();
         let mut found = Vec::new();
         while found.len() < sessions_max {
             let next = |held: Held<'_, V>| Some(Found { name: held.name.into(), value: held.value.clone() });
@@ -64,7 +64,7 @@ impl<V: Value> Reader<V> {
         loop {
             let next =
                 |held: Held<'_, V>| wanted(held.value).then(|| (held.key, OwnedName::from(held.name), held.session));
-            let found = self.go_on(&mut walk, &self.cache.keeper.vault.read(), next);
+            let found = self.go_on(&mut walk, &self.cache.keeper.vault(), next);
             let (key, name, session) = found.ok_or(Miss::Declined)?;
             // Another may have been quicker.
             if let Some(taken) = self.take_this(key, &name, session) {
@@ -76,7 +76,7 @@ impl<V: Value> Reader<V> {
 
     fn take_this(&self, key: Key, name: &OwnedName, session: Session) -> Option<Taken<V>> {
         let keeper = &*self.cache.keeper;
-        let (mut vault, now_ms) = (keeper.vault.write(), keeper.clock.now_ms());
+        let (mut vault, now_ms) = (keeper.vault_mut(), keeper.clock.now_ms());
         let is_there = vault.probe(key, name.name(), now_ms) == Ok(session);
         if is_there { vault.take(key, name.name(), now_ms).ok() } else { None }
     }
@@ -99,12 +99,12 @@ impl<V: Value> Reader<V> {
             let value = pick(held.value)?;
             Some(Picked { name: held.name.into(), value, expires_ms: held.expires_ms })
         };
-        self.go_on(&mut walk, &self.cache.keeper.vault.read(), next).ok_or(Miss::Declined)
+        self.go_on(&mut walk, &self.cache.keeper.vault(), next).ok_or(Miss::Declined)
     }
 
     /// Asks for the sessions of a partial key where one is wanted, unless there is none of any.
     fn ask_one_of<'a>(&self, partial: &'a [u8]) -> Result<Walk<'a>, Miss> {
-        if self.cache.keeper.vault.read().is_empty() {
+        if self.cache.keeper.vault().is_empty() {
             return Err(Miss::Absent);
         }
         let mut walk = self.ask_select(partial)?;

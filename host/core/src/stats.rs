@@ -69,6 +69,8 @@ impl Miss {
 pub enum CacheState {
     /// Every instance runs.
     Running,
+    /// Nothing has been asked for so long that the instances have been given up: the next use builds them anew.
+    Idle,
     /// An instance waits out its backoff, or is being rebuilt.
     Restarting,
     /// The guest has faulted too often, and is tried again after the longest backoff; or an operator has suspended it, as
@@ -79,10 +81,14 @@ pub enum CacheState {
 }
 
 impl CacheState {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Idle, Self::Restarting, Self::Suspended, Self::Ended];
+
     /// The state's name in logs, metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Idle => "idle",
             Self::Restarting => "restarting",
             Self::Suspended => "suspended",
             Self::Ended => "ended",
@@ -97,6 +103,11 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds where something else sees to it that nobody does so at the same time. An addition that meets another is lost.
+    fn add_alone(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
     fn read(&self) -> u64 {
@@ -134,13 +145,15 @@ impl CallTimes {
         250_000_000,
     ];
 
+    const NONE: Self = Self { counts: [0; Self::BOUNDS_NS.len() + 1], sum_ns: 0 };
+
     /// How many calls there were.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-/// The times of one callback's calls, which any thread may add to.
+/// The times of one callback's calls.
 #[derive(Default)]
 pub(crate) struct Times {
     counts: [Counter; CallTimes::BOUNDS_NS.len() + 1],
@@ -148,14 +161,67 @@ pub(crate) struct Times {
 }
 
 impl Times {
-    pub(crate) fn add(&self, time: Duration) {
+    fn add_alone(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.counts[CallTimes::BOUNDS_NS.partition_point(|bound| *bound < ns)].add(1);
-        self.sum_ns.add(ns);
+        self.counts[CallTimes::BOUNDS_NS.partition_point(|bound| *bound < ns)].add_alone(1);
+        self.sum_ns.add_alone(ns);
     }
 
-    fn read(&self) -> CallTimes {
-        CallTimes { counts: self.counts.each_ref().map(Counter::read), sum_ns: self.sum_ns.read() }
+    fn add_to(&self, times: &mut CallTimes) {
+        times.counts.iter_mut().zip(&self.counts).for_each(|(sum, count)| *sum += count.read());
+        times.sum_ns += self.sum_ns.read();
+    }
+}
+
+/// What the calls into one place come to. Whoever holds the instance's lock adds, or the owner thread where there is none: no
+/// two at the same time.
+#[derive(Default)]
+pub(crate) struct CallCounts {
+    hits: Counter,
+    calls: [Counter; 8],
+    fuel: [Counter; 8],
+    times: [Times; 8],
+}
+
+impl CallCounts {
+    pub(crate) fn call(&self, callback: Callback, fuel: u64) {
+        self.calls[callback as usize].add_alone(1);
+        self.fuel[callback as usize].add_alone(fuel);
+    }
+
+    pub(crate) fn all(&self) -> u64 {
+        self.calls.iter().map(Counter::read).sum()
+    }
+
+    pub(crate) fn hit(&self) {
+        self.hits.add_alone(1);
+    }
+
+    pub(crate) fn time(&self, callback: Callback, time: Duration) {
+        self.times[callback as usize].add_alone(time);
+    }
+}
+
+/// What one reader's thread, or a few, have counted. Threads that do not share an instance share no cache line here: two of
+/// 64 bytes each, since processors fetch them in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct ReadCounts {
+    pub(crate) hits: Counter,
+    pub(crate) misses: [Counter; 9],
+    reads: Counter,
+}
+
+/// Of so many reads that come as far as an instance, one is timed.
+const TIMED: u64 = 16;
+
+impl ReadCounts {
+    /// Begins to time a read that the guest will be asked for, if this is one that is timed: the first is. Two threads that
+    /// count at the same time may time one read more or less.
+    pub(crate) fn start(&self) -> Option<Instant> {
+        let reads = self.reads.read();
+        self.reads.add_alone(1);
+        reads.is_multiple_of(TIMED).then(start)
     }
 }
 
@@ -166,11 +232,8 @@ pub(crate) fn start() -> Instant {
 
 #[derive(Default)]
 pub(crate) struct Stats {
-    pub(crate) hits: Counter,
-    pub(crate) misses: [Counter; 9],
-    pub(crate) calls: [Counter; 8],
-    pub(crate) fuel: [Counter; 8],
-    pub(crate) times: [Times; 8],
+    /// Of calls into instances that are not seated.
+    pub(crate) calls: CallCounts,
     pub(crate) faults: [Counter; 10],
     pub(crate) false_claims: Counter,
     pub(crate) updates: Counter,
@@ -180,6 +243,7 @@ pub(crate) struct Stats {
     pub(crate) expired: Counter,
     pub(crate) revoked: Counter,
     pub(crate) restarts: Counter,
+    pub(crate) wakes: Counter,
     pub(crate) upgrades: Counter,
     pub(crate) upgrades_refused: Counter,
     pub(crate) rollbacks: Counter,
@@ -215,9 +279,9 @@ pub struct CacheStats {
     pub fuel: [u64; 8],
     /// How long calls into the guest took, in the order of [`Callback::ALL`].
     ///
-    /// For `lookup` it is the time of a read that came as far as an instance, from the caller's call to the answer, the wait
-    /// for the instance included; lookups that no caller waits for are left out. For every other callback it is the time of
-    /// the guest's call alone.
+    /// For `lookup` it is the time of a read that the vault held a session for, from there to the guest's answer, the wait for
+    /// the instance included. One read in sixteen is timed, the first among them, since two looks at the clock are a fifth of
+    /// what it takes. For every other callback it is the time of the guest's call alone, and every call is timed.
     pub call_times: [CallTimes; 8],
     /// Faults, in the order of [`FaultKind::ALL`].
     pub faults: [u64; 10],
@@ -237,6 +301,8 @@ pub struct CacheStats {
     pub revoked: u64,
     /// Instances built anew after a fault.
     pub restarts: u64,
+    /// Instances built anew since a cache that had been idle was used again.
+    pub wakes: u64,
     /// Upgrades made.
     pub upgrades: u64,
     /// Upgrades that the new guest's failure ended before they were made.
@@ -249,7 +315,7 @@ pub struct CacheStats {
     pub log_lines: u64,
     /// Log lines of the guest dropped for their rate.
     pub log_lines_dropped: u64,
-    /// Time of a lookup that came as far as an instance, in nanoseconds: from the caller's call to the answer.
+    /// Times of lookups in nanoseconds: of the same ones as in [`CacheStats::call_times`](field@Self::call_times).
     pub lookup_ns: Histogram<u32>,
 }
 
@@ -269,7 +335,7 @@ impl CacheStats {
         self.fuel[callback as usize]
     }
 
-    /// How long the calls of one callback took. For `lookup`, see [`CacheStats::call_times`](field@Self::call_times).
+    /// How long the calls of one callback took. Of lookups few are timed: see [`CacheStats::call_times`](field@Self::call_times).
     pub fn call_times(&self, callback: Callback) -> &CallTimes {
         &self.call_times[callback as usize]
     }
@@ -281,7 +347,9 @@ impl CacheStats {
 }
 
 /// What a reading takes from elsewhere than the counters.
-pub(crate) struct Reading {
+pub(crate) struct Reading<'a> {
+    pub(crate) reads: &'a [ReadCounts],
+    pub(crate) calls: Vec<&'a CallCounts>,
     pub(crate) state: CacheState,
     pub(crate) is_held: bool,
     pub(crate) is_rolled_back: bool,
@@ -290,13 +358,21 @@ pub(crate) struct Reading {
 }
 
 impl<V: Value> Keeper<V> {
-    pub(crate) fn stats(&self, reading: Reading) -> CacheStats {
+    pub(crate) fn stats(&self, reading: Reading<'_>) -> CacheStats {
         let (sessions, vault_bytes) = {
-            let vault = self.vault.read();
+            let vault = self.vault();
             (vault.len() as u64, vault.bytes() as u64)
         };
-        let Reading { state, is_held, is_rolled_back, memory_bytes, lookup_ns } = reading;
+        let Reading { reads, mut calls, state, is_held, is_rolled_back, memory_bytes, lookup_ns } = reading;
         let stats = &self.stats;
+        calls.push(&stats.calls);
+        let of_calls = |count: &dyn Fn(&CallCounts) -> &[Counter; 8]| {
+            std::array::from_fn(|callback| calls.iter().map(|calls| count(calls)[callback].read()).sum())
+        };
+        let mut call_times = [CallTimes::NONE; 8];
+        for counts in &calls {
+            call_times.iter_mut().zip(&counts.times).for_each(|(sum, times)| times.add_to(sum));
+        }
         CacheStats {
             state,
             is_held,
@@ -304,11 +380,16 @@ impl<V: Value> Keeper<V> {
             sessions,
             vault_bytes,
             memory_bytes,
-            hits: stats.hits.read(),
-            misses: stats.misses.each_ref().map(Counter::read),
-            calls: stats.calls.each_ref().map(Counter::read),
-            fuel: stats.fuel.each_ref().map(Counter::read),
-            call_times: stats.times.each_ref().map(Times::read),
+            hits: reads
+                .iter()
+                .map(|reads| &reads.hits)
+                .chain(calls.iter().map(|calls| &calls.hits))
+                .map(Counter::read)
+                .sum(),
+            misses: std::array::from_fn(|cause| reads.iter().map(|reads| reads.misses[cause].read()).sum()),
+            calls: of_calls(&|counts| &counts.calls),
+            fuel: of_calls(&|counts| &counts.fuel),
+            call_times,
             faults: stats.faults.each_ref().map(Counter::read),
             false_claims: stats.false_claims.read(),
             updates: stats.updates.read(),
@@ -318,6 +399,7 @@ impl<V: Value> Keeper<V> {
             expired: stats.expired.read(),
             revoked: stats.revoked.read(),
             restarts: stats.restarts.read(),
+            wakes: stats.wakes.read(),
             upgrades: stats.upgrades.read(),
             upgrades_refused: stats.upgrades_refused.read(),
             rollbacks: stats.rollbacks.read(),
@@ -337,9 +419,10 @@ mod tests {
     fn a_time_is_counted_under_the_first_bound_that_it_does_not_exceed() {
         let times = Times::default();
         for ns in [0, 250, 251, 250_000_000, 250_000_001] {
-            times.add(Duration::from_nanos(ns));
+            times.add_alone(Duration::from_nanos(ns));
         }
-        let read = times.read();
+        let mut read = CallTimes::NONE;
+        times.add_to(&mut read);
         let mut counts = [0; CallTimes::BOUNDS_NS.len() + 1];
         (counts[0], counts[1], counts[13], counts[14]) = (2, 1, 1, 1);
         assert_eq!((read.counts, read.count(), read.sum_ns), (counts, 5, 500_000_502));

@@ -5,12 +5,18 @@
 
 #[cfg(not(shuttle))]
 mod real {
-    use std::time::Duration;
+    use std::{
+        ops::{Deref, DerefMut},
+        sync::PoisonError,
+        time::Duration,
+    };
+
+    use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
     pub(crate) use std::sync::{atomic, mpsc};
     pub(crate) use std::thread;
 
-    pub(crate) use parking_lot::{MutexGuard, RwLock};
+    pub(crate) use parking_lot::MutexGuard;
 
     /// A mutex that can be waited for with a deadline. A panic while it is held does not poison it.
     #[derive(Debug, Default)]
@@ -32,6 +38,78 @@ mod real {
         /// Takes the lock, or gives up after `deadline`.
         pub(crate) fn lock_within(&self, deadline: Duration) -> Option<MutexGuard<'_, T>> {
             self.0.try_lock_for(deadline)
+        }
+    }
+
+    /// A lock for one writer or many readers. Among several readers' threads it is in shards: they share no cache line, and
+    /// who writes takes every shard. A panic while it is held does not poison it.
+    pub(crate) enum RwLock<T> {
+        Whole(parking_lot::RwLock<T>),
+        Sharded(Box<ShardedLock<T>>),
+    }
+
+    pub(crate) enum ReadGuard<'a, T> {
+        Whole(parking_lot::RwLockReadGuard<'a, T>),
+        Sharded(ShardedLockReadGuard<'a, T>),
+    }
+
+    pub(crate) enum WriteGuard<'a, T> {
+        Whole(parking_lot::RwLockWriteGuard<'a, T>),
+        Sharded(ShardedLockWriteGuard<'a, T>),
+    }
+
+    impl<T> RwLock<T> {
+        /// For so many readers at a time.
+        pub(crate) fn new(value: T, readers: usize) -> Self {
+            match readers {
+                0 | 1 => Self::Whole(parking_lot::RwLock::new(value)),
+                _ => Self::Sharded(Box::new(ShardedLock::new(value))),
+            }
+        }
+
+        pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+            match self {
+                Self::Whole(lock) => ReadGuard::Whole(lock.read()),
+                Self::Sharded(lock) => ReadGuard::Sharded(lock.read().unwrap_or_else(PoisonError::into_inner)),
+            }
+        }
+
+        pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+            match self {
+                Self::Whole(lock) => WriteGuard::Whole(lock.write()),
+                Self::Sharded(lock) => WriteGuard::Sharded(lock.write().unwrap_or_else(PoisonError::into_inner)),
+            }
+        }
+    }
+
+    impl<T> Deref for ReadGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            match self {
+                Self::Whole(guard) => guard,
+                Self::Sharded(guard) => guard,
+            }
+        }
+    }
+
+    impl<T> Deref for WriteGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            match self {
+                Self::Whole(guard) => guard,
+                Self::Sharded(guard) => guard,
+            }
+        }
+    }
+
+    impl<T> DerefMut for WriteGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            match self {
+                Self::Whole(guard) => guard,
+                Self::Sharded(guard) => guard,
+            }
         }
     }
 
@@ -72,7 +150,7 @@ mod explored {
     use std::time::Duration;
 
     pub(crate) use shuttle::{
-        sync::{MutexGuard, atomic, mpsc},
+        sync::{MutexGuard, RwLockReadGuard as ReadGuard, RwLockWriteGuard as WriteGuard, atomic, mpsc},
         thread,
     };
 
@@ -101,15 +179,15 @@ mod explored {
     pub(crate) struct RwLock<T>(shuttle::sync::RwLock<T>);
 
     impl<T> RwLock<T> {
-        pub(crate) fn new(value: T) -> Self {
+        pub(crate) fn new(value: T, _: usize) -> Self {
             Self(shuttle::sync::RwLock::new(value))
         }
 
-        pub(crate) fn read(&self) -> shuttle::sync::RwLockReadGuard<'_, T> {
+        pub(crate) fn read(&self) -> ReadGuard<'_, T> {
             self.0.read().expect("an explored panic ends the schedule")
         }
 
-        pub(crate) fn write(&self) -> shuttle::sync::RwLockWriteGuard<'_, T> {
+        pub(crate) fn write(&self) -> WriteGuard<'_, T> {
             self.0.write().expect("an explored panic ends the schedule")
         }
     }

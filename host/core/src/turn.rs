@@ -59,11 +59,18 @@ pub(crate) struct OwnerSide {
     pub(crate) is_purged: bool,
     sweep_ms: u64,
     sweep_at_ms: u64,
+    /// When it is looked whether the guest has been asked anything, and how much it had been asked by the last time.
+    idle_at_ms: u64,
+    calls_seen: u64,
+    /// The instances that are down were given up for being idle, and nothing has happened to the cache since.
+    has_slept: bool,
 }
 
 /// An instance that is being built by replay.
 pub(crate) struct Restart {
     number: usize,
+    /// It takes the place of one that was given up for being idle, not of one that failed.
+    is_wake: bool,
     replay: Replay,
 }
 
@@ -94,7 +101,12 @@ fn start() -> Instant {
 }
 
 impl OwnerSide {
-    pub(crate) fn new(opening: SyncSender<Result<(), Fault>>, now_ms: u64, lifetime_ms: u64) -> Self {
+    pub(crate) fn new(
+        opening: SyncSender<Result<(), Fault>>,
+        now_ms: u64,
+        lifetime_ms: u64,
+        idle_ms: Option<u64>,
+    ) -> Self {
         let sweep_ms = (lifetime_ms / 256).clamp(SWEEP_MS_MIN, SWEEP_MS_MAX);
         Self {
             opening: Some(opening),
@@ -108,6 +120,9 @@ impl OwnerSide {
             is_purged: false,
             sweep_ms,
             sweep_at_ms: now_ms + sweep_ms,
+            idle_at_ms: idle_ms.map_or(u64::MAX, |idle_ms| now_ms.saturating_add(idle_ms)),
+            calls_seen: 0,
+            has_slept: false,
         }
     }
 
@@ -152,7 +167,8 @@ impl<V: Value> Work for Cache<V> {
             || self.message_step(side)
             || self.echo_step()
             || self.restart_step(side)
-            || self.upgrade_step(side);
+            || self.upgrade_step(side)
+            || self.idle_step(side);
         match did_work {
             true => Turn::Again,
             false => Turn::Idle { due_ms: self.due_ms(side) },
@@ -225,7 +241,7 @@ impl<V: Value> Cache<V> {
         side.upgrade = None;
         side.outgoing = VecDeque::new();
         side.owed = VecDeque::new();
-        self.keeper.vault.write().reset();
+        self.keeper.vault_mut().reset();
         if let Some(reply) = side.ending.take() {
             let _ = reply.send(());
         }
@@ -239,6 +255,10 @@ impl<V: Value> Cache<V> {
 
     fn message_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
         let Some(message) = self.messages.lock().pop() else { return false };
+        if matches!(message, Message::Update { .. } | Message::Adopt { .. } | Message::Upgrade { .. }) {
+            // The guest is to have its say, in the instance that is then built.
+            self.wake();
+        }
         // A reply fails when the owner's handle no longer waits: then nobody needs it.
         match message {
             Message::Update { key, name, value, terms, reply } => {
@@ -252,13 +272,13 @@ impl<V: Value> Cache<V> {
             }
             Message::Forget { key, session } => self.forget(side, key, session),
             Message::Adopt { key, name, value, terms, origin, reply } => {
-                let is_new = self.keeper.vault.read().probe(key, name.name(), self.keeper.clock.now_ms()).is_err();
+                let is_new = self.keeper.vault().probe(key, name.name(), self.keeper.clock.now_ms()).is_err();
                 let is_done = is_new && self.update(side, key, name, value, terms, Some(&origin)).is_ok();
                 let _ = reply.send(is_done);
             }
             Message::Revoked { mut keys } => {
                 // A session that has come since stands in for the one that was revoked.
-                let vault = self.keeper.vault.read();
+                let vault = self.keeper.vault();
                 keys.retain(|key| vault.under_key(*key).is_none());
                 side.owe(0, keys);
             }
@@ -290,7 +310,7 @@ impl<V: Value> Cache<V> {
     ) -> Result<(), Refusal> {
         let stats = &self.keeper.stats;
         let now_ms = self.keeper.clock.now_ms();
-        let admitted = self.keeper.vault.write().admit(key, name, value, terms, now_ms);
+        let admitted = self.keeper.vault_mut().admit(key, name, value, terms, now_ms);
         let session = admitted.inspect_err(|_| stats.refused.add(1))?;
         let (out, revoked) = {
             let mut seat = self.instances[0].lock();
@@ -329,7 +349,7 @@ impl<V: Value> Cache<V> {
     /// Makes a session live, unless what it comes from has been revoked: then it is taken out before anybody sees it.
     fn commit(&self, session: Session, evictions: &[Claim], origin: Option<&Origin<V>>) -> (TakenOut, Option<Key>) {
         let commit = |is_revoked| {
-            let mut vault = self.keeper.vault.write();
+            let mut vault = self.keeper.vault_mut();
             let out = vault.commit(session, evictions);
             let revoked = if is_revoked { vault.evict(session.into()) } else { None };
             (out, revoked)
@@ -342,14 +362,14 @@ impl<V: Value> Cache<V> {
 
     fn delete(self: &Arc<Self>, side: &mut OwnerSide, name: &OwnedName) -> bool {
         let key = self.fingerprints.key(name.name());
-        let was_held = self.keeper.vault.write().remove(key, name.name());
+        let was_held = self.keeper.vault_mut().remove(key, name.name());
         self.tell_delete(side, 0, key);
         was_held
     }
 
     /// Tells the guest that a reader took `session`, unless its key stands for another one by now.
     fn forget(self: &Arc<Self>, side: &mut OwnerSide, key: Key, session: Session) {
-        let current = self.keeper.vault.read().under_key(key);
+        let current = self.keeper.vault().under_key(key);
         if current.is_none_or(|current| current == session) {
             self.tell_delete(side, 0, key);
         }
@@ -391,7 +411,7 @@ impl<V: Value> Cache<V> {
         if evictions.is_empty() {
             return Vec::new();
         }
-        let mut vault = self.keeper.vault.write();
+        let mut vault = self.keeper.vault_mut();
         let evicted: Vec<Key> = evictions.into_iter().filter_map(|claim| vault.evict(claim)).collect();
         self.keeper.stats.evicted.add(evicted.len() as u64);
         evicted
@@ -401,7 +421,7 @@ impl<V: Value> Cache<V> {
     fn echo_step(self: &Arc<Self>) -> bool {
         let Some(key) = self.echoes.lock().pop_front() else { return false };
         // Taken or deleted since: the guest is asked for what the vault holds, and for nothing else.
-        if self.keeper.vault.read().under_key(key).is_none() {
+        if self.keeper.vault().under_key(key).is_none() {
             return true;
         }
         let mut call = self.call(Callback::Lookup);
@@ -418,14 +438,14 @@ impl<V: Value> Cache<V> {
             return false;
         }
         side.sweep_at_ms = now_ms + side.sweep_ms;
-        let slots = (self.keeper.vault.read().slots() / SWEEP_PARTS).max(SWEEP_SLOTS_MIN);
+        let slots = (self.keeper.vault().slots() / SWEEP_PARTS).max(SWEEP_SLOTS_MIN);
         side.owe(0, self.sweep(slots));
         true
     }
 
     fn sweep(&self, slots: usize) -> Vec<Key> {
         let now_ms = self.keeper.clock.now_ms();
-        let expired = self.keeper.vault.write().sweep(now_ms, slots);
+        let expired = self.keeper.vault_mut().sweep(now_ms, slots);
         self.keeper.stats.expired.add(expired.len() as u64);
         expired
     }
@@ -448,6 +468,7 @@ impl<V: Value> Cache<V> {
         // may be trying its guest again.
         if is_held || is_tripping {
             side.restart = None;
+            side.has_slept = false;
             self.instances.iter().filter(|instance| !instance.is_down()).for_each(|instance| drop(instance.remove()));
         }
         if is_held {
@@ -457,22 +478,48 @@ impl<V: Value> Cache<V> {
         side.is_purged = is_tripped && !(is_tripping && self.roll_back(side));
     }
 
+    /// Gives the instances up if the guest has been asked nothing since this was last looked at. They are told that their
+    /// cache ends. The sessions stay.
+    fn idle_step(&self, side: &mut OwnerSide) -> bool {
+        let Some(idle_ms) = self.idle_ms else { return false };
+        let now_ms = self.keeper.clock.now_ms();
+        if now_ms < side.idle_at_ms || self.is_idle.load(Ordering::Acquire) {
+            return false;
+        }
+        side.idle_at_ms = now_ms.saturating_add(idle_ms);
+        let calls = self.calls_made();
+        let is_unused = std::mem::replace(&mut side.calls_seen, calls) == calls;
+        if !is_unused || self.instances.iter().any(Instance::is_down) {
+            return false;
+        }
+        // First: a reader that sees an instance down sees why.
+        self.is_idle.store(true, Ordering::Release);
+        side.has_slept = true;
+        side.outgoing.extend(self.instances.iter().filter_map(Instance::remove));
+        true
+    }
+
     /// Begins to build an instance that is down, once its backoff is over, or goes on replaying into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        if self.is_held.load(Ordering::Acquire) {
+        if self.is_held.load(Ordering::Acquire) || self.is_idle.load(Ordering::Acquire) {
             return false;
         }
         if let Some(restart) = side.restart.take() {
             side.restart = self.replay_restart(side, restart);
             return true;
         }
-        let Some(number) = self.instances.iter().position(Instance::is_down) else { return false };
-        if self.breaker.lock().retry_at().is_some_and(|at| self.keeper.clock.now_ms() < at) {
+        let Some(number) = self.instances.iter().position(Instance::is_down) else {
+            side.has_slept = false;
+            return false;
+        };
+        let retry_at = self.breaker.lock().retry_at();
+        if retry_at.is_some_and(|at| self.keeper.clock.now_ms() < at) {
             return false;
         }
+        let is_wake = side.has_slept && retry_at.is_none();
         let guest = Arc::clone(&self.guest.lock());
         match self.start(&self.keeper.budget, &*guest) {
-            Ok(running) => side.restart = Some(Restart { number, replay: self.replay(running) }),
+            Ok(running) => side.restart = Some(Restart { number, is_wake, replay: self.replay(running) }),
             Err(fault) => {
                 self.trouble(Trouble::Fault { callback: Callback::Init, fault: &fault });
             }
@@ -493,8 +540,18 @@ impl<V: Value> Cache<V> {
             Ok(false) => Some(restart),
             Ok(true) => {
                 drop(self.instances[restart.number].put(restart.replay.running));
-                self.keeper.stats.restarts.add(1);
+                let stats = &self.keeper.stats;
+                if restart.is_wake {
+                    stats.wakes.add(1)
+                } else {
+                    stats.restarts.add(1)
+                }
+                if let Some(idle_ms) = self.idle_ms {
+                    // It has been idle for long by its calls, and is built since somebody has need of it.
+                    side.idle_at_ms = self.keeper.clock.now_ms().saturating_add(idle_ms);
+                }
                 self.recovered();
+                self.end_waking();
                 None
             }
             Err(fault) => {
@@ -505,7 +562,7 @@ impl<V: Value> Cache<V> {
     }
 
     pub(crate) fn replay(&self, running: Running) -> Replay {
-        Replay { running, queue: self.keeper.vault.read().oldest_first().collect() }
+        Replay { running, queue: self.keeper.vault().oldest_first().collect() }
     }
 
     /// Replays sessions for the length of a turn. True when there is none left.
@@ -536,6 +593,7 @@ impl<V: Value> Cache<V> {
         let is_down = self.instances.iter().any(Instance::is_down);
         let retry_at = self.breaker.lock().next_try().filter(|_| is_down);
         let upgrade_at = side.upgrade.as_ref().and_then(|upgrade| upgrade.overdrawn_until(self.keeper.clock.now_ms()));
-        [retry_at, upgrade_at].into_iter().flatten().fold(side.sweep_at_ms, u64::min)
+        let idle_at = (!is_down).then_some(side.idle_at_ms);
+        [retry_at, upgrade_at, idle_at].into_iter().flatten().fold(side.sweep_at_ms, u64::min)
     }
 }

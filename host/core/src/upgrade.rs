@@ -182,7 +182,7 @@ impl<V: Value> Cache<V> {
 
     /// Drops evictions of what is not there. One that evicts most of what is does harm.
     fn bound_evictions(&self, evictions: &mut HashSet<Claim>) -> Result<(), UpgradeError> {
-        let vault = self.keeper.vault.read();
+        let vault = self.keeper.vault();
         evictions.retain(|claim| vault.held(*claim, 0).is_some());
         match evictions.len() * 2 > vault.len() {
             true => Err(UpgradeError::Evicts { evicted: evictions.len(), sessions: vault.len() }),
@@ -341,7 +341,7 @@ impl<V: Value> Cache<V> {
         let evicted = self.evict(evictions.into_iter().collect());
         let report = UpgradeReport {
             instances: self.instances.len(),
-            sessions: self.keeper.vault.read().len(),
+            sessions: self.keeper.vault().len(),
             evicted: evicted.len(),
             asked,
             found,

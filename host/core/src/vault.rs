@@ -22,35 +22,38 @@ pub struct Name<'a> {
     pub id: &'a [u8],
 }
 
-/// A [`Name`] that owns its parts, and wipes the id when dropped.
+/// A [`Name`] that owns its parts, and wipes them when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OwnedName {
-    partial: Box<[u8]>,
-    id: Box<[u8]>,
+    /// The id, and the partial key after it.
+    bytes: Box<[u8]>,
+    id_len: usize,
 }
 
 impl OwnedName {
     /// The name, borrowed.
     pub fn name(&self) -> Name<'_> {
-        Name { partial: &self.partial, id: &self.id }
+        let (id, partial) = self.bytes.split_at(self.id_len);
+        Name { partial, id }
     }
 }
 
 impl From<Name<'_>> for OwnedName {
     fn from(name: Name<'_>) -> Self {
-        Self { partial: name.partial.into(), id: name.id.into() }
+        Self { bytes: [name.id, name.partial].concat().into(), id_len: name.id.len() }
     }
 }
 
 impl Drop for OwnedName {
     fn drop(&mut self) {
-        self.id.zeroize();
+        self.bytes.zeroize();
     }
 }
 
 impl std::fmt::Debug for OwnedName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "OwnedName({} + {} bytes)", self.partial.len(), self.id.len())
+        let Name { partial, id } = self.name();
+        write!(f, "OwnedName({} + {} bytes)", partial.len(), id.len())
     }
 }
 
@@ -238,7 +241,7 @@ impl<V: Value> Vault<V> {
         terms: Terms,
         now_ms: u64,
     ) -> Result<Session, Refusal> {
-        let bytes = name.partial.len() + name.id.len() + value.stored_bytes();
+        let bytes = name.bytes.len() + value.stored_bytes();
         let limit = self.bounds.session_bytes.min(self.bounds.bytes);
         if bytes > limit {
             return Err(Refusal::TooLarge { bytes, limit });
@@ -307,11 +310,19 @@ impl<V: Value> Vault<V> {
 
     /// Tells which live session is under a name. `key` must be the name's fingerprints.
     pub fn probe(&self, key: Key, name: Name<'_>, now_ms: u64) -> Result<Session, NotHeld> {
+        self.find_under(key, name, now_ms).map(|held| held.session)
+    }
+
+    /// The live session under a name. `key` must be the name's fingerprints.
+    #[inline(always)]
+    pub fn find_under(&self, key: Key, name: Name<'_>, now_ms: u64) -> Result<Held<'_, V>, NotHeld> {
         let (index, entry) = self.under(key, name).ok_or(NotHeld::Absent)?;
-        if entry.expires_ms <= now_ms {
+        let Entry { expires_ms, value, .. } = entry;
+        if *expires_ms <= now_ms {
             return Err(NotHeld::Expired);
         }
-        Ok(number(index, self.slots[index as usize].generation))
+        let session = number(index, self.slots[index as usize].generation);
+        Ok(Held { session, key, name: entry.name.name(), value, expires_ms: *expires_ms })
     }
 
     /// Judges a claim: the session, if it is live, unexpired, and filed under this very name.
@@ -438,6 +449,7 @@ impl<V: Value> Vault<V> {
         *self = Self { epoch: self.epoch + 1, ..Self::new(self.bounds) };
     }
 
+    #[inline(always)]
     fn under(&self, key: Key, name: Name<'_>) -> Option<(u32, &Entry<V>)> {
         let index = *self.index.get(&key)?;
         let entry = self.slots[index as usize].entry.as_ref()?;

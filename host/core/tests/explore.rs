@@ -646,6 +646,37 @@ fn end(others: [thread::JoinHandle<()>; 2], reader: &Reader<Note>, live: &Arc<At
 }
 
 #[test]
+fn an_idle_cache_wakes_for_whoever_needs_it_and_nothing_is_lost() {
+    explore(|| {
+        let readers = 1 + thread_rng().gen_range(0..2);
+        let config = CacheConfig { idle: Some(std::time::Duration::from_secs(1)), readers, ..config() };
+        let mut house = House::open(config, Arc::new(NativeLru));
+        house.update(1, 0).unwrap();
+        house.update(2, 0).unwrap();
+        let reader = house.reader.clone();
+        let looking = thread::spawn(move || {
+            for _ in 0..2 {
+                assert_eq!(lookup(&reader, 1), Some(0), "an idle cache gives its sessions");
+            }
+        });
+        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let taking = thread::spawn(move || {
+            assert_eq!(take(&reader, 2), Some(0), "nothing is used up while nobody could be asked");
+            assert!(post(reader.mailbox(), &live, 3, 0));
+        });
+        for _ in 0..4 {
+            house.owners.clock().advance(1_000);
+            house.owner.settle();
+        }
+        looking.join().unwrap();
+        taking.join().unwrap();
+        house.check_quiet(&[1, 3]);
+        assert_eq!(house.owner.stats().restarts, 0, "to wake is no restart");
+        house.check_end();
+    });
+}
+
+#[test]
 fn caches_on_one_thread_wake_it_each_for_itself() {
     explore(|| {
         let mut house = House::honest();

@@ -42,8 +42,9 @@ impl Caches {
 
     /// Whether these caches do for a changed tenant, its guest and its roles aside.
     pub(crate) fn do_for(&self, cache: &CacheConfig) -> bool {
-        let CacheConfig { limits, overflow, properties, readers, .. } = &self.config;
-        (limits, overflow, properties, readers) == (&cache.limits, &cache.overflow, &cache.properties, &cache.readers)
+        let own = &self.config;
+        (&own.limits, own.overflow, &own.properties) == (&cache.limits, cache.overflow, &cache.properties)
+            && (own.readers, own.idle) == (cache.readers, cache.idle)
     }
 
     pub(crate) fn has_client(&self) -> bool {

@@ -21,6 +21,8 @@ const SELECTED_MAX: usize = 256;
 pub(crate) struct Setup {
     identity: TlsIdentity,
     config: ServerConfig,
+    /// The same with a store of its own, where a benchmark has given it one.
+    own_store: Option<Arc<ServerConfig>>,
     sessions: ServerSessions,
     pub(crate) target: Arc<Target>,
     readers: Readers,
@@ -71,10 +73,12 @@ impl Setup {
     /// `before` is what it takes the place of: its gates are kept if the bounds are the same.
     pub(crate) fn new(config: &TenantConfig, readers: Readers, before: Option<&Self>) -> Result<Self, rustls::Error> {
         let identity = config.tls.identity();
+        let tls = config.tls.to_config()?;
         let kept = before.map(|before| &before.gates).filter(|gates| gates.bounds == config.bounds);
         Ok(Self {
             identity,
-            config: config.tls.to_config()?,
+            own_store: own_store(&config.tls, &tls),
+            config: tls,
             sessions: ServerSessions::new(readers.server.clone(), identity),
             target: Arc::new(Target::new(
                 config.upstream.clone(),
@@ -105,12 +109,16 @@ impl Setup {
         let (identity, config) = (tls.identity(), tls.to_config()?);
         let sessions = ServerSessions::new(readers.server.clone(), identity);
         let (target, readers, gates) = (Arc::clone(target), readers.clone(), Arc::clone(gates));
-        Ok(Self { identity, config, sessions, target, readers, predecessors: Mutex::default(), gates })
+        let (own_store, predecessors) = (own_store(tls, &config), Mutex::default());
+        Ok(Self { identity, config, own_store, sessions, target, readers, predecessors, gates })
     }
 
     /// The configuration and the store for one connection.
     pub(crate) fn scoped(&self, server_name: &str) -> Scoped {
-        self.sessions.scoped(&self.config, server_name)
+        match &self.own_store {
+            Some(config) => Scoped::of_own_store(Arc::clone(config)),
+            None => self.sessions.scoped(&self.config, server_name),
+        }
     }
 
     pub(crate) fn readers(&self) -> &Readers {
@@ -164,4 +172,8 @@ impl Setup {
             client.iter().for_each(|client| client.mailbox().resume());
         }
     }
+}
+
+fn own_store(tls: &TenantTls, config: &ServerConfig) -> Option<Arc<ServerConfig>> {
+    tls.own_store.as_ref().map(|_| Arc::new(config.clone()))
 }

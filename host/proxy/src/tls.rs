@@ -8,7 +8,7 @@ use tokio_rustls::rustls::{
     client::verify_server_name,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert, StoresServerSessions, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
 use zeroize::Zeroize as _;
@@ -28,6 +28,9 @@ pub struct TenantTls {
     /// How many bytes a client may send before the handshake is done, when it resumes; 0 is off. Whoever sees them on the
     /// way may send them to another server again.
     pub early_data_bytes: u32,
+    /// Where sessions are kept instead of the tenant's cache. For benchmarks: what rustls does by itself is the floor.
+    #[doc(hidden)]
+    pub own_store: Option<Arc<dyn StoresServerSessions>>,
 }
 
 /// A certificate chain with its key.
@@ -93,7 +96,7 @@ impl TenantTls {
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
         let (client_auth, client_roots, alpn) = (ClientAuth::None, Vec::new(), Vec::new());
         let certificates = vec![Certificate { chain, key }];
-        Self { certificates, client_auth, client_roots, alpn, early_data_bytes: 0 }
+        Self { certificates, client_auth, client_roots, alpn, early_data_bytes: 0, own_store: None }
     }
 
     pub(crate) fn identity(&self) -> TlsIdentity {
@@ -131,6 +134,9 @@ impl TenantTls {
         let mut config = builder.with_cert_resolver(Arc::new(ByName(certified)));
         config.alpn_protocols.clone_from(&self.alpn);
         prepare(&mut config, self.early_data_bytes);
+        if let Some(store) = &self.own_store {
+            config.session_storage = Arc::clone(store);
+        }
         Ok(config)
     }
 }

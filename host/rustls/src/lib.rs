@@ -63,6 +63,13 @@ pub struct Scoped {
 }
 
 impl Scoped {
+    /// A connection of a configuration that has a store of its own, whatever that is. For benchmarks: what rustls does by itself
+    /// is the floor.
+    #[doc(hidden)]
+    pub fn of_own_store(config: Arc<ServerConfig>) -> Self {
+        Self { config, outcome: Arc::default() }
+    }
+
     /// What became of the connection's resumption. To be asked after the handshake, which says whether it resumed a session.
     pub fn resumption(&self, is_resumed: bool) -> Resumption {
         self.outcome.resumption(is_resumed)

@@ -82,11 +82,13 @@ metrics! {
     Evictions Counter "innkeeper_evictions_total" ["tenant", "role", "by"] "Sessions that left before they were used up: by the `guest`, by `overflow` of the vault, by `expiry`, by `revocation`.", "`overflow` grows while sessions are young: raise `sessions` or `vault_bytes`.";
     Sessions Gauge "innkeeper_sessions" ["tenant", "role"] "Sessions in the vault.", "";
     VaultBytes Gauge "innkeeper_vault_bytes" ["tenant", "role"] "What they take.", "";
-    Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_call_seconds_count)`, grows with the number of sessions: the guest does not scale.";
-    CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
+    Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_calls_total)`, grows with the number of sessions: the guest does not scale.";
+    Calls Counter "innkeeper_calls_total" ["tenant", "role", "callback"] "Calls into the guest.", "";
+    CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, of one in sixteen that somebody waited for, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
     Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"] "Calls of the guest that did not end as they should.", "It grows: see the tenant's page for the last ones.";
     FalseClaims Counter "innkeeper_false_claims_total" ["tenant", "role"] "Answers of the guest that the vault refused.", "It grows: the guest is broken or hostile. No session was misused.";
     Restarts Counter "innkeeper_restarts_total" ["tenant", "role"] "Instances built anew after a fault.", "";
+    Wakes Counter "innkeeper_wakes_total" ["tenant", "role"] "Instances built anew since an idle cache was used again.", "It grows fast: `guest.idle_s` is too short for the tenant.";
     Upgrades Counter "innkeeper_upgrades_total" ["tenant", "role", "result"] "Exchanges of the guest: `made`, `refused` since the new one failed, `rolled-back` since it failed later.", "`refused` or `rolled-back` grows: the component file has a guest that does not do.";
     StateOf Gauge "innkeeper_state" ["tenant", "role", "state"] "1 for the state that the cache is in, 0 for the others.", "`suspended` is 1: the guest is not asked; see the playbook.";
     GuestMemory Gauge "innkeeper_guest_memory_bytes" ["tenant", "role"] "Linear memory of the guest's instances.", "It grows to `memory_bytes` while the number of sessions does not.";
@@ -282,6 +284,7 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     // A callback that has not been called has nothing to tell.
     for callback in Callback::ALL.into_iter().filter(|callback| stats.calls(*callback) > 0) {
         page.add(Id::Fuel, &with(callback.name()), stats.fuel(callback));
+        page.add(Id::Calls, &with(callback.name()), stats.calls(callback));
         let times = stats.call_times(callback);
         let sum_s = times.sum_ns as f64 / 1e9;
         page.add_histogram(Id::CallSeconds, &with(callback.name()), &bounds, &times.counts, sum_s);
@@ -289,10 +292,10 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     FaultKind::ALL.iter().for_each(|kind| page.add(Id::Faults, &with(kind.name()), stats.faults(*kind)));
     page.add(Id::FalseClaims, &own, stats.false_claims);
     page.add(Id::Restarts, &own, stats.restarts);
+    page.add(Id::Wakes, &own, stats.wakes);
     let upgrades = [("made", stats.upgrades), ("refused", stats.upgrades_refused), ("rolled-back", stats.rollbacks)];
     upgrades.into_iter().for_each(|(result, count)| page.add(Id::Upgrades, &with(result), count));
-    let states = [CacheState::Running, CacheState::Restarting, CacheState::Suspended, CacheState::Ended];
-    states.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
+    CacheState::ALL.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
     page.add(Id::GuestMemory, &own, stats.memory_bytes);
     page.add(Id::PostsDropped, &own, stats.posts_dropped);
     page.add(Id::LogLines, &with("written"), stats.log_lines);

@@ -204,12 +204,14 @@ fn load_problem(source: &Source, tenant: &TenantSettings, error: &LoadError) -> 
 }
 
 fn tenant_config(tenant: &TenantSettings, guest: Arc<dyn Guest>) -> TenantConfig {
-    let TenantSettings { name, server_names, tls, upstream, bounds, limits, overflow, properties, readers, .. } =
-        tenant;
+    let TenantSettings {
+        name, server_names, tls, upstream, bounds, limits, overflow, properties, readers, idle, ..
+    } = tenant;
     let cache = CacheConfig {
         overflow: *overflow,
         properties: properties.clone(),
         readers: *readers,
+        idle: *idle,
         ..CacheConfig::new(name, Role::Server, limits.clone())
     };
     TenantConfig {

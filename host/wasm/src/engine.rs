@@ -20,7 +20,8 @@ use wasmtime::{
 use crate::{LoadError, compile::Compiler, error::line};
 
 /// How often deadlines are looked at.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_micros(TICK_US);
+const TICK_US: u64 = 1_000;
 
 /// Functions that a backtrace names at most.
 const FRAMES_MAX: usize = 32;
@@ -139,7 +140,10 @@ impl Engine {
 
     /// How many ticks a deadline is away: at least one whole tick more than `time` has.
     pub(crate) fn ticks(time: Duration) -> u64 {
-        u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX - 1) + 1
+        // In 64 bits, since this is done for each call: no deadline is as long as half a million years.
+        let us =
+            time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000)));
+        us.div_ceil(TICK_US).saturating_add(1)
     }
 }
 
@@ -189,6 +193,7 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
         .wasm_relaxed_simd(false)
         // Where somebody is served, a guest's compilation is to take one core at most.
         .parallel_compilation(config.parallel_compilation)
+        .memory_init_cow(config.class == SizeClass::Large)
         .coredump_on_trap(config.autopsy.is_some())
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     if let Some(folder) = &config.compile_cache {

@@ -2,7 +2,7 @@
 
 use innkeeper_core::Limits;
 use wasmtime::{
-    Store,
+    Store, UpdateDeadline,
     component::{Component, Linker},
 };
 
@@ -33,6 +33,8 @@ impl Engine {
         let mut store = Store::new(self.wasmtime(), ());
         store.set_fuel(grant.fuel).map_err(engine_error)?;
         store.set_epoch_deadline(Self::ticks(grant.time));
+        // A machine that has no core for it does not end it.
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Continue(1)));
         let instance = Linker::new(self.wasmtime()).instantiate(&mut store, &component).map_err(engine_error)?;
         let empty = instance.get_typed_func::<(), ()>(&mut store, "empty").map_err(engine_error)?;
         Ok(move || {

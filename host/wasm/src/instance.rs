@@ -53,7 +53,6 @@ pub(crate) fn spend(left: &mut u64, fuel: u64) -> wasmtime::Result<()> {
 ///
 /// A guest is judged by the time its thread had a core, not by how busy the machine is: the clock on the wall only says
 /// when to look. It looks first after half the time, and from then on the thread's own clock gives the other half.
-#[derive(Default)]
 struct Deadline {
     half: Duration,
     /// The thread's time at the first look.
@@ -65,6 +64,10 @@ struct Deadline {
 const EXTENSIONS_MAX: u32 = 16;
 
 impl Deadline {
+    fn new(half: Duration) -> Self {
+        Self { half, thread_time: None, extensions: 0 }
+    }
+
     fn is_past(&mut self) -> UpdateDeadline {
         let now = thread_time();
         let since = *self.thread_time.get_or_insert(now);
@@ -148,7 +151,8 @@ impl Instance {
             refused: None,
         };
         let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new(&host)));
-        let state = State { host, call: Call::idle(), wasi, meter, deadline: Deadline::default(), host_fuel: 0 };
+        let state =
+            State { host, call: Call::idle(), wasi, meter, deadline: Deadline::new(Duration::ZERO), host_fuel: 0 };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.meter);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.is_past()));
@@ -176,9 +180,19 @@ impl Instance {
     ) -> Result<T, Fault> {
         let grant = self.limits.grant(call.callback());
         meter_call(&mut self.store, &self.limits, grant);
-        std::mem::swap(&mut self.store.data_mut().call, call);
-        let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
-        std::mem::swap(&mut self.store.data_mut().call, call);
+        let result = match call.callback() {
+            // It permits nothing and will have nothing to tell, so it need not be moved there and back.
+            Callback::Lookup | Callback::SelectSession | Callback::Size => {
+                self.store.data_mut().call.stand_for(call.callback());
+                callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks())
+            }
+            _ => {
+                std::mem::swap(&mut self.store.data_mut().call, call);
+                let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
+                std::mem::swap(&mut self.store.data_mut().call, call);
+                result
+            }
+        };
         call.fuel = burned(&self.store, grant) + std::mem::take(&mut self.start_fuel);
         result.map_err(|error| fault(&self.engine, &self.store, &error, &self.limits, grant))
     }
@@ -191,7 +205,7 @@ fn meter_call(store: &mut Store<State>, limits: &Limits, grant: Grant) {
     let state = store.data_mut();
     state.meter.refused = None;
     state.host_fuel = grant.fuel;
-    state.deadline = Deadline { half: grant.time / 2, ..Deadline::default() };
+    state.deadline = Deadline::new(grant.time / 2);
 }
 
 /// What has been burned of a grant: in the guest, and in host calls, each at most the whole.

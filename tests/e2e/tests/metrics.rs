@@ -74,7 +74,12 @@ fn metrics_agree_with_what_clients_saw() {
     assert_eq!(shop("innkeeper_lookup_hits_total", &[server]), 15.0);
     assert_eq!(shop("innkeeper_updates_total", &[server]), 3.0);
     assert_eq!(shop("innkeeper_sessions", &[server]), 3.0);
-    assert_eq!(shop("innkeeper_call_seconds", &[server, ("callback", "lookup")]), 15.0);
+    assert_eq!(shop("innkeeper_calls_total", &[server, ("callback", "lookup")]), 15.0);
+    assert_eq!(
+        shop("innkeeper_call_seconds", &[server, ("callback", "lookup")]),
+        1.0,
+        "one lookup in sixteen is timed"
+    );
     assert_eq!(shop("innkeeper_call_seconds", &[server, ("callback", "update")]), 3.0);
     assert_eq!(shop("innkeeper_state", &[("state", "running")]), 2.0, "in both roles");
     assert!(shop("innkeeper_fuel_total", &[server, ("callback", "lookup")]) > 1_000.0);

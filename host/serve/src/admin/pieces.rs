@@ -87,6 +87,7 @@ impl Health {
             (1.., ..) => counted(faults, "fault lately", "faults lately"),
             (_, 1.., _) => counted(false_claims, "false claim lately", "false claims lately"),
             (_, _, true) => "upstream fails".into(),
+            _ if stats.cache.state == CacheState::Idle => return new(Level::Good, "idle", String::new()),
             _ => return new(Level::Good, "running", String::new()),
         };
         new(Level::Watch, "running", why)

@@ -183,6 +183,10 @@ pub struct Guest {
     /// How many instances serve lookups at a time, from 1 to 64.
     #[serde(default = "one")]
     pub readers: usize,
+    /// How many seconds it may be asked nothing before its instances are given up, 0 for ever. The sessions stay; the next one
+    /// that is used waits until an instance has been built.
+    #[serde(default = "ten_minutes")]
+    pub idle_s: u64,
     /// Settings for the guest's `init`, in their order.
     #[serde(default)]
     pub properties: IndexMap<String, PropertyValue>,
@@ -193,6 +197,10 @@ pub struct Guest {
 
 fn one() -> usize {
     1
+}
+
+fn ten_minutes() -> u64 {
+    600
 }
 
 /// How much room a guest's language needs.

@@ -108,6 +108,8 @@ pub struct TenantSettings {
     pub properties: Vec<Property>,
     /// How many instances serve lookups.
     pub readers: usize,
+    /// How long the guest may be asked nothing before its instances are given up; none for ever.
+    pub idle: Option<Duration>,
     /// Of all of this. Two that are alike are set up alike.
     pub digest: Digest,
 }

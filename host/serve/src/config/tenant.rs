@@ -89,6 +89,7 @@ impl Check<'_, '_> {
             },
             properties: properties.collect(),
             readers: written.guest.readers,
+            idle: Some(Duration::from_secs(written.guest.idle_s)).filter(|idle| !idle.is_zero()),
             digest: digest_of(&of_all),
         })
     }
@@ -144,7 +145,7 @@ impl Check<'_, '_> {
             self.notes.add(&at.key("early_data_bytes"), "one client could take too much memory", fix);
         }
         let (client_auth, client_roots) = client_auth?;
-        Some(TenantTls { certificates, client_auth, client_roots, alpn: alpn?, early_data_bytes })
+        Some(TenantTls { certificates, client_auth, client_roots, alpn: alpn?, early_data_bytes, own_store: None })
     }
 
     fn certificate(&mut self, written: &file::Certificate, at: &At) -> Option<Certificate> {
