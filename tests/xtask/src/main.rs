@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, bail};
 
 /// Programs that the tests need besides Rust, each with the Debian package that has it.
-const PROGRAMS: [(&str, &str); 11] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("openssl", "openssl"),
     ("curl", "curl"),
     ("git", "git"),
@@ -25,7 +25,12 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("promtool", "prometheus"),
     ("nginx", "nginx-light"),
     ("h2load", "nghttp2-client"),
+    ("valgrind", "valgrind"),
 ];
+
+/// Programs that the benchmarks need besides Rust.
+const PEER_PROGRAMS: [(&str, &str); 4] =
+    [("openssl", "openssl"), ("redis-server", "redis-server"), ("make", "make"), ("escript", "erlang-ssl")];
 
 /// The Debian packages that make WebAssembly out of C and C++.
 const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "libc++-dev-wasm32"];
@@ -40,7 +45,9 @@ const BROWSER: &str = "tests/e2e/browser";
 const HELP: &str = "\
 cargo xtask test [ARGS]   installs what is missing and runs every test; ARGS go to `cargo test`
 cargo xtask check         formatting, lints and documentation, as CI has them
-cargo xtask bench         measures a lookup against its floors
+cargo xtask bench [--quick] [SECTIONS]
+                          measures everything beside floors and peers, or the sections that are named: readers, calls,
+                          handshakes, proxied, density; the first time it builds for a quarter of an hour
 cargo xtask kit           from `new` to `check` in every language; wants cargo-component and Zig
 cargo xtask soak [SECONDS]
                           a server under every kind of client while everything changes, 600 seconds by default
@@ -65,10 +72,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match args.as_slice() {
         ["test", args @ ..] => test(args),
         ["check"] => check(),
-        ["bench"] => {
-            cargo(&["bench", "--package", "innkeeper-bench"])?;
-            Ok(ExitCode::SUCCESS)
-        }
+        ["bench", args @ ..] => bench(args),
         ["kit"] => {
             kit::kit()?;
             Ok(ExitCode::SUCCESS)
@@ -99,6 +103,26 @@ fn soak(seconds: &str) -> anyhow::Result<ExitCode> {
     install_missing()?;
     cargo(&["build", "--workspace", "--bins"])?;
     run(Command::new(top().join("target/debug/soak")).arg(seconds))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the benchmarks and their peers, optimised, and runs them. What has been measured is written to
+/// `tests/bench/results`.
+fn bench(args: &[&str]) -> anyhow::Result<ExitCode> {
+    install(&PEER_PROGRAMS)?;
+    let peers = top().join("target/peers");
+    let build = |args: &[&str]| {
+        let mut build = cargo_command(&["build", "--release", "--quiet", "--locked"]);
+        build.args(args).arg("--target-dir").arg(&peers).current_dir(top().join("tests/bench/peers"));
+        build
+    };
+    eprintln!("building the peers");
+    run(&mut build(&[]))?;
+    let modules = ["--package", "innkeeper-peers-bytes", "--package", "innkeeper-peers-plugin"];
+    run(build(&modules).args(["--target", "wasm32-unknown-unknown"]))?;
+    eprintln!("building the benchmarks");
+    cargo(&["build", "--release", "--quiet", "--package", "innkeeper-bench", "--bins"])?;
+    run(Command::new(top().join("target/release/innkeeper-bench")).arg(&peers).args(args))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,18 +189,21 @@ fn number_before(summary: &str, word: &str) -> u64 {
 
 /// Installs the missing packages as root on Debian; else says the exact command.
 fn install_missing() -> anyhow::Result<()> {
-    let absent = PROGRAMS.into_iter().filter(|(program, _)| !is_there(program));
-    let mut missing: Vec<&str> = absent.map(|(_, package)| package).collect();
+    install(&PROGRAMS)?;
+    install_componentizers()?;
+    install_browser_libraries()
+}
+
+/// Installs the packages of programs that are missing, and those for guests in C and C++.
+fn install(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
+    let absent = programs.iter().filter(|(program, _)| !is_there(program));
+    let mut missing: Vec<&str> = absent.map(|(_, package)| *package).collect();
     if !compiles("c", "#include <stdlib.h>\nvoid *probe(size_t size) { return malloc(size); }\n")
         || !compiles("c++", "#include <map>\nint probe() { return std::map<int, int>{{1, 2}}[1]; }\n")
     {
         missing.extend(C_PACKAGES);
     }
-    if !missing.is_empty() {
-        install_packages(&missing)?;
-    }
-    install_componentizers()?;
-    install_browser_libraries()
+    if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
 }
 
 /// What drives the browser, and what looks for barriers on a page, in the versions that are written there.
