@@ -24,7 +24,7 @@ use crate::{
     stats::{CallCounts, ReadCounts, Reading, start},
     sync::{
         Condvar, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -46,10 +46,7 @@ pub(crate) struct Cache<V> {
     pub(crate) is_rolled_back: AtomicBool,
     /// How long the guest may be asked nothing before its instances are given up.
     pub(crate) idle_ms: Option<u64>,
-    /// Its instances have been given up. Whoever has need of one wakes the cache.
-    pub(crate) is_idle: AtomicBool,
-    /// The first of them is being built, and nothing has failed so far: it is worth waiting for.
-    pub(crate) is_waking: AtomicBool,
+    pub(crate) sleep: AtomicU8,
     /// What reads come to, one for each instance.
     pub(crate) reads: Box<[ReadCounts]>,
     /// Keys lately looked up in other instances, to be echoed into the first. Bounded, lossy.
@@ -71,6 +68,16 @@ pub(crate) struct Cache<V> {
     /// Set once, by the owner handle or by its end; the owner thread then closes the cache.
     pub(crate) is_closing: AtomicBool,
     pub(crate) is_ended: AtomicBool,
+}
+
+/// Whether a cache sleeps.
+pub(crate) mod sleep {
+    /// It does not: an instance that is down is being built, or waits for its backoff to end.
+    pub(crate) const AWAKE: u8 = 0;
+    /// Its instances have been given up. Whoever has need of one wakes the cache.
+    pub(crate) const IDLE: u8 = 1;
+    /// The first of them is being built, and nothing has failed so far: it is worth waiting for.
+    pub(crate) const WAKING: u8 = 2;
 }
 
 /// How many echoes wait at most.
@@ -101,6 +108,12 @@ pub(crate) struct Instance {
 /// Where an instance sits while it runs.
 #[derive(Default)]
 pub(crate) struct Seat(Option<Running>);
+
+impl Seat {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
 
 /// An instance whose `init` has succeeded.
 pub(crate) struct Running {
@@ -408,23 +421,29 @@ impl<V: Value> Cache<V> {
         self.hurry();
     }
 
-    /// Has the owner thread build instances again, if they have been given up. Says whether one is on its way.
-    pub(crate) fn wake(self: &Arc<Self>) -> bool {
+    /// Has the owner thread build instances again, if they have been given up. [`Cache::await_seat`] waits for the first.
+    pub(crate) fn wake(self: &Arc<Self>) {
         let is_suspended = || self.is_suspended.load(Ordering::Acquire);
         if is_suspended() {
-            return false;
+            return;
         }
-        if self.is_idle.load(Ordering::Acquire) {
-            // Before the other: whoever sees that the cache is not idle sees why it has no instance.
-            self.is_waking.store(true, Ordering::Release);
-            self.is_idle.store(false, Ordering::Release);
+        if self.go_over(sleep::IDLE, sleep::WAKING) {
             self.hurry();
         }
         // Nothing is built for one that has been suspended meanwhile.
         if is_suspended() {
             self.end_waking();
         }
-        self.is_waking.load(Ordering::Acquire)
+    }
+
+    /// Goes over from one state of sleep to another, if it is the one that there is.
+    pub(crate) fn go_over(&self, from: u8, to: u8) -> bool {
+        self.sleep.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// Whether the instances have been given up.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.sleep.load(Ordering::SeqCst) == sleep::IDLE
     }
 
     /// How many calls have been made into the seated instances.
@@ -451,7 +470,7 @@ impl<V: Value> Cache<V> {
             CacheState::Ended
         } else if self.is_suspended.load(Ordering::Acquire) {
             CacheState::Suspended
-        } else if self.is_idle.load(Ordering::Acquire) {
+        } else if self.is_idle() {
             CacheState::Idle
         } else if self.instances.iter().any(Instance::is_down) {
             CacheState::Restarting

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Guest, Key, Name, OwnedName, Refusal, Session, Terms, UpgradeError, UpgradeReport, Value,
-    cache::Cache,
+    cache::{Cache, sleep},
     moving::Origin,
     sync::{atomic::Ordering, mpsc::SyncSender},
     vault::KeyHasher,
@@ -246,18 +246,21 @@ impl<V: Value> Cache<V> {
 
     /// Waits for an instance that is on its way, for at most a read's time. Says whether one runs.
     pub(crate) fn await_seat(&self) -> bool {
-        let is_on_its_way = |messages: &mut Messages<V>| self.is_waking.load(Ordering::Acquire) && !messages.is_closed;
+        let is_on_its_way =
+            |messages: &mut Messages<V>| self.sleep.load(Ordering::SeqCst) == sleep::WAKING && !messages.is_closed;
         self.arrival.wait_while_for(self.messages.lock(), is_on_its_way, self.keeper.limits.read.time);
         !self.is_all_down()
     }
 
     /// Notes that an instance has been seated, or will not be soon, for readers that wait for one.
     pub(crate) fn end_waking(&self) {
-        if self.is_waking.load(Ordering::Acquire) {
+        if self.sleep.load(Ordering::SeqCst) == sleep::WAKING {
             let messages = self.messages.lock();
-            self.is_waking.store(false, Ordering::Release);
+            let is_over = self.go_over(sleep::WAKING, sleep::AWAKE);
             drop(messages);
-            self.arrival.notify_all();
+            if is_over {
+                self.arrival.notify_all();
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Recent, Session, Value,
-    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
+    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble, sleep},
     stats::ReadCounts,
     sync::{
         MutexGuard,
@@ -13,6 +13,9 @@ use crate::{
     },
     vault::{NotHeld, Taken, Vault},
 };
+
+/// How often a read wakes an idle cache at most, which may fall asleep again before the read has had its turn.
+const WAKES: usize = 3;
 
 /// Looks sessions up. Cloneable, for any thread.
 ///
@@ -167,9 +170,11 @@ impl<V: Value> Reader<V> {
             return Err(Miss::Down);
         }
         // What is taken is gone, so there is to be a guest to ask first.
-        if self.cache.is_idle.load(Ordering::Acquire) || self.cache.is_waking.load(Ordering::Acquire) {
+        let _taking = self.counts().taking();
+        if self.cache.sleep.load(Ordering::SeqCst) != sleep::AWAKE {
             self.once_arrived(key, || self.probe(key, name))?;
-            if self.cache.wake() && !self.cache.await_seat() {
+            self.cache.wake();
+            if !self.cache.await_seat() {
                 return Err(Miss::Down);
             }
         }
@@ -334,16 +339,18 @@ impl<V: Value> Reader<V> {
     /// to be built.
     #[inline(always)]
     fn lock(&self) -> Result<(usize, &Instance, MutexGuard<'_, Seat>), Miss> {
-        match self.lock_running() {
-            Err(Miss::Down) => {
-                if self.cache.wake() {
-                    self.cache.await_seat();
-                }
-                // Another may have woken it meanwhile.
-                self.lock_running()
+        for _ in 0..WAKES {
+            match self.lock_running() {
+                Ok(locked) if !locked.2.is_empty() => return Ok(locked),
+                // Its instance has been given up on the way to it. Whoever builds the next one wants the seat.
+                Ok(locked) => drop(locked),
+                Err(Miss::Down) => {}
+                Err(miss) => return Err(miss),
             }
-            locked => locked,
+            self.cache.wake();
+            self.cache.await_seat();
         }
+        self.lock_running()
     }
 
     #[inline(always)]

@@ -210,12 +210,34 @@ pub(crate) struct ReadCounts {
     pub(crate) hits: Counter,
     pub(crate) misses: [Counter; 9],
     reads: Counter,
+    taking: AtomicU64,
+}
+
+/// A session is being taken, until this is dropped.
+pub(crate) struct Taking<'a>(&'a ReadCounts);
+
+impl Drop for Taking<'_> {
+    fn drop(&mut self) {
+        self.0.taking.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Of so many reads that come as far as an instance, one is timed.
 const TIMED: u64 = 16;
 
 impl ReadCounts {
+    /// Notes that a session is being taken. Ordered against what the owner thread does as a cache falls idle: either this is seen
+    /// there, or the cache is seen to be idle here.
+    pub(crate) fn taking(&self) -> Taking<'_> {
+        self.taking.fetch_add(1, Ordering::SeqCst);
+        Taking(self)
+    }
+
+    /// Whether a session is being taken.
+    pub(crate) fn is_taking(&self) -> bool {
+        self.taking.load(Ordering::SeqCst) > 0
+    }
+
     /// Begins to time a read that the guest will be asked for, if this is one that is timed: the first is. Two threads that
     /// count at the same time may time one read more or less.
     pub(crate) fn start(&self) -> Option<Instant> {

@@ -4,9 +4,10 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use crate::{
     Call, Callback, Claim, Fault, FuelBudget, Key, OwnedName, Refusal, Session, TakenOut, Terms, Value,
-    cache::{Cache, Instance, Running, Trouble},
+    cache::{Cache, Instance, Running, Trouble, sleep},
     mailbox::Message,
     moving::Origin,
+    stats::ReadCounts,
     sync::{atomic::Ordering, mpsc::SyncSender},
     upgrade::{Previous, Upgrade},
 };
@@ -59,7 +60,7 @@ pub(crate) struct OwnerSide {
     pub(crate) is_purged: bool,
     sweep_ms: u64,
     sweep_at_ms: u64,
-    /// When it is looked whether the guest has been asked anything, and how much it had been asked by the last time.
+    /// When it is looked whether the guest has been asked anything, and how much it had been by the last time.
     idle_at_ms: u64,
     calls_seen: u64,
     /// The instances that are down were given up for being idle, and nothing has happened to the cache since.
@@ -483,17 +484,23 @@ impl<V: Value> Cache<V> {
     fn idle_step(&self, side: &mut OwnerSide) -> bool {
         let Some(idle_ms) = self.idle_ms else { return false };
         let now_ms = self.keeper.clock.now_ms();
-        if now_ms < side.idle_at_ms || self.is_idle.load(Ordering::Acquire) {
+        if now_ms < side.idle_at_ms || self.is_idle() {
             return false;
         }
         side.idle_at_ms = now_ms.saturating_add(idle_ms);
         let calls = self.calls_made();
         let is_unused = std::mem::replace(&mut side.calls_seen, calls) == calls;
-        if !is_unused || self.instances.iter().any(Instance::is_down) {
+        // First: a reader that sees an instance down sees why.
+        if !is_unused || self.instances.iter().any(Instance::is_down) || !self.go_over(sleep::AWAKE, sleep::IDLE) {
             return false;
         }
-        // First: a reader that sees an instance down sees why.
-        self.is_idle.store(true, Ordering::Release);
+        // Whoever takes a session now sees that there will be nobody to ask. Who has begun to take one asks these instances,
+        // since those that come after them are not told of it.
+        if self.reads.iter().any(ReadCounts::is_taking) {
+            self.go_over(sleep::IDLE, sleep::AWAKE);
+            self.end_waking();
+            return false;
+        }
         side.has_slept = true;
         side.outgoing.extend(self.instances.iter().filter_map(Instance::remove));
         true
@@ -501,7 +508,7 @@ impl<V: Value> Cache<V> {
 
     /// Begins to build an instance that is down, once its backoff is over, or goes on replaying into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        if self.is_held.load(Ordering::Acquire) || self.is_idle.load(Ordering::Acquire) {
+        if self.is_held.load(Ordering::Acquire) || self.is_idle() {
             return false;
         }
         if let Some(restart) = side.restart.take() {
@@ -510,10 +517,13 @@ impl<V: Value> Cache<V> {
         }
         let Some(number) = self.instances.iter().position(Instance::is_down) else {
             side.has_slept = false;
+            self.end_waking();
             return false;
         };
         let retry_at = self.breaker.lock().retry_at();
         if retry_at.is_some_and(|at| self.keeper.clock.now_ms() < at) {
+            // Nobody waits for as long as that.
+            self.end_waking();
             return false;
         }
         let is_wake = side.has_slept && retry_at.is_none();
