@@ -1,6 +1,6 @@
 //! Innkeeper's own: a cache over a guest, or over native code.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use innkeeper_artifacts::artifact;
 use innkeeper_core::{
@@ -21,7 +21,7 @@ pub(crate) struct Cache {
 }
 
 /// The limits of a benchmark's cache: the defaults, but for how many sessions there are and what they take, and for how much a
-/// tenant may ask in a second, since a tenant does not ask in a tight loop.
+/// tenant may ask in a second, since a tenant does not ask in a tight loop. None of them makes a call cheaper.
 pub(crate) fn limits(sessions: u32) -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
     (limits.fuel_per_s, limits.fuel_burst) = (1 << 50, 1 << 50);
@@ -29,9 +29,13 @@ pub(crate) fn limits(sessions: u32) -> Limits {
     limits.mailbox = 1 << 14;
     limits.sessions = sessions_max(sessions);
     limits.vault_bytes = limits.vault_bytes.max(limits.sessions as usize * 512);
-    limits.memory_bytes = limits.memory_bytes.max(limits.sessions as usize * 256);
-    // A guest's index of a million sessions is as large from the start.
+    limits.memory_bytes = limits.memory_bytes.max(limits.sessions as usize * 512);
+    // An index of a million sessions is as large from the start, or grows now and then by all that it has.
     limits.init.fuel = limits.init.fuel.max(u64::from(limits.sessions) * 1_000);
+    limits.write.fuel = limits.write.fuel.max(u64::from(limits.sessions) * 200);
+    if sessions > 262_144 {
+        limits.write.time = Duration::from_secs(2);
+    }
     limits
 }
 
