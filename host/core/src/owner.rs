@@ -145,7 +145,7 @@ fn new_cache<V: Value>(
     reply: SyncSender<Result<(), crate::Fault>>,
 ) -> Result<Cache<V>, OpenError> {
     let CacheConfig { tenant, role, limits, overflow, properties, readers, idle, budget } = config;
-    let idle_ms = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
+    let idle_ms = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1));
     let budget = budget.unwrap_or_else(|| FuelBudget::new(&limits));
     let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
     let bounds = VaultBounds {

@@ -20,8 +20,8 @@ const WAKES: usize = 3;
 /// Looks sessions up. Cloneable, for any thread.
 ///
 /// A read runs the guest on the caller's thread. It blocks for at most the read grant's time for a session that has been
-/// posted and not yet registered, for as long again for a busy instance, and then for the guest's call under its grant.
-/// Every doubt is a miss.
+/// posted and not yet registered, for as long again for an instance that is busy, or for one to be built where the cache was
+/// idle, and then for the guest's call under its grant. Every doubt is a miss.
 pub struct Reader<V> {
     pub(crate) cache: Arc<Cache<V>>,
     pub(crate) mailbox: Mailbox<V>,
@@ -118,20 +118,21 @@ impl<V: Value> Reader<V> {
         V: Clone,
     {
         let keeper = &*self.cache.keeper;
-        let (mut version, mut session) = (0, None);
-        // A look at the clock for the whole read: a guest has less time than a session's life is measured in.
+        let (mut version, mut session, mut expires_ms) = (0, None, 0);
         let now_ms = keeper.clock.now_ms();
         self.once_arrived(key, || {
             let vault = keeper.vault();
             let held = vault.find_under(key, name, now_ms)?;
             *value = Some(held.value.clone());
-            (version, session) = (keeper.vault_version(), Some(held.session));
+            (version, session, expires_ms) = (keeper.vault_version(), Some(held.session), held.expires_ms);
             Ok(())
         })?;
         let session = session.expect("the vault holds it");
         let number = self.ask_lookup(now_ms, key, |claim| {
+            // Once more, since the read may have waited.
+            let now_ms = keeper.clock.now_ms();
             // Nothing has changed since: what was seen then is what is there.
-            if claim == session.into() && keeper.vault_version() == version {
+            if claim == session.into() && keeper.vault_version() == version && expires_ms > now_ms {
                 return Ok(());
             }
             let vault = keeper.vault();
@@ -178,13 +179,13 @@ impl<V: Value> Reader<V> {
                 return Err(Miss::Down);
             }
         }
-        let now_ms = keeper.clock.now_ms();
         let take = || {
             let mut vault = keeper.vault_mut();
             let terms = vault.terms();
-            vault.take(key, name, now_ms).map(|taken| (taken, terms))
+            vault.take(key, name, keeper.clock.now_ms()).map(|taken| (taken, terms))
         };
         let (taken, terms) = self.once_arrived(key, take)?;
+        let now_ms = keeper.clock.now_ms();
         let answer = self.ask_lookup(now_ms, key, |claim| {
             let vault = keeper.vault();
             match claim == taken.session.into() {
@@ -348,7 +349,10 @@ impl<V: Value> Reader<V> {
                 Err(miss) => return Err(miss),
             }
             self.cache.wake();
-            self.cache.await_seat();
+            // Once it has waited in vain it does not wait again, unless the cache has fallen asleep meanwhile.
+            if !self.cache.await_seat() && !self.cache.is_idle() {
+                return Err(Miss::Down);
+            }
         }
         self.lock_running()
     }

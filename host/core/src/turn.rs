@@ -489,7 +489,7 @@ impl<V: Value> Cache<V> {
         }
         side.idle_at_ms = now_ms.saturating_add(idle_ms);
         let calls = self.calls_made();
-        let is_unused = std::mem::replace(&mut side.calls_seen, calls) == calls;
+        let is_unused = std::mem::replace(&mut side.calls_seen, calls) == calls && side.upgrade.is_none();
         // First: a reader that sees an instance down sees why.
         if !is_unused || self.instances.iter().any(Instance::is_down) || !self.go_over(sleep::AWAKE, sleep::IDLE) {
             return false;
@@ -508,7 +508,14 @@ impl<V: Value> Cache<V> {
 
     /// Begins to build an instance that is down, once its backoff is over, or goes on replaying into it.
     fn restart_step(self: &Arc<Self>, side: &mut OwnerSide) -> bool {
-        if self.is_held.load(Ordering::Acquire) || self.is_idle() {
+        if self.is_held.load(Ordering::Acquire) {
+            return false;
+        }
+        // A read that had begun failed as its instance was given up: what follows from that is no sleep.
+        if self.is_idle() && self.breaker.lock().retry_at().is_some() {
+            self.go_over(sleep::IDLE, sleep::AWAKE);
+        }
+        if self.is_idle() {
             return false;
         }
         if let Some(restart) = side.restart.take() {
@@ -556,18 +563,24 @@ impl<V: Value> Cache<V> {
                 } else {
                     stats.restarts.add(1)
                 }
-                if let Some(idle_ms) = self.idle_ms {
-                    // It has been idle for long by its calls, and is built since somebody has need of it.
-                    side.idle_at_ms = self.keeper.clock.now_ms().saturating_add(idle_ms);
-                }
                 self.recovered();
-                self.end_waking();
+                self.has_come_back(side);
                 None
             }
             Err(fault) => {
                 self.trouble(Trouble::Fault { callback: Callback::Update, fault: &fault });
                 None
             }
+        }
+    }
+
+    /// Notes that an instance has been seated: the cache does not sleep. It may have been idle for long by its calls, and is to
+    /// be used first.
+    pub(crate) fn has_come_back(&self, side: &mut OwnerSide) {
+        self.go_over(sleep::IDLE, sleep::AWAKE);
+        self.end_waking();
+        if let Some(idle_ms) = self.idle_ms {
+            side.idle_at_ms = self.keeper.clock.now_ms().saturating_add(idle_ms);
         }
     }
 
@@ -603,7 +616,7 @@ impl<V: Value> Cache<V> {
         let is_down = self.instances.iter().any(Instance::is_down);
         let retry_at = self.breaker.lock().next_try().filter(|_| is_down);
         let upgrade_at = side.upgrade.as_ref().and_then(|upgrade| upgrade.overdrawn_until(self.keeper.clock.now_ms()));
-        let idle_at = (!is_down).then_some(side.idle_at_ms);
+        let idle_at = (!is_down && !self.is_idle()).then_some(side.idle_at_ms);
         [retry_at, upgrade_at, idle_at].into_iter().flatten().fold(side.sweep_at_ms, u64::min)
     }
 }

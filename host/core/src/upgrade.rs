@@ -338,6 +338,7 @@ impl<V: Value> Cache<V> {
         }
         self.with_breaker(Breaker::reset);
         self.is_rolled_back.store(false, Ordering::Release);
+        self.has_come_back(side);
         let evicted = self.evict(evictions.into_iter().collect());
         let report = UpgradeReport {
             instances: self.instances.len(),
