@@ -39,11 +39,8 @@ pub(crate) fn measure(threads: &[u32], rounds: usize, results: &mut Results) -> 
     let engine = cache::engine(SESSIONS, 32)?;
     let mut kept = Vec::new();
     let mut subjects: Vec<(&str, Box<dyn Shared>)> = Vec::new();
-    let (mut map, mut moka, mut store) = (
-        LockedMap::default(),
-        Moka::new(sessions_max(SESSIONS)),
-        RustlsStore::new(sessions_max(SESSIONS) as usize as u32),
-    );
+    let (mut map, mut moka, mut store) =
+        (LockedMap::default(), Moka::new(sessions_max(SESSIONS)), RustlsStore::new(sessions_max(SESSIONS)));
     for floor in [&mut map as &mut dyn Subject, &mut moka, &mut store] {
         fill(floor, SESSIONS);
     }
