@@ -13,14 +13,15 @@ use std::{
 use hdrhistogram::Histogram;
 
 use crate::{
-    Acc, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, FuelBudget, Guest, InitArgs, Key,
+    Acc, Budget, CacheRef, CacheState, CacheStats, Call, Callback, Callbacks, Fault, FoldFun, Guest, InitArgs, Key,
     Miss, Value,
     breaker::Breaker,
-    budget::Purse,
+    budget::{Purse, TIMED},
     fingerprint::Fingerprints,
     keeper::Keeper,
+    lane::Lines,
     mailbox::Messages,
-    owner::{Line, OwnerSide},
+    owner::OwnerSide,
     stats::{CallCounts, ReadCounts, Reading, start},
     sync::{
         Condvar, Mutex, MutexGuard,
@@ -62,7 +63,9 @@ pub(crate) struct Cache<V> {
     pub(crate) arrival: Condvar,
     /// Only the owner thread takes this lock.
     pub(crate) owner_side: Mutex<OwnerSide>,
-    pub(crate) line: Arc<Line>,
+    pub(crate) lines: Lines,
+    /// What of the running turn an upgrade has taken, which pays for itself. The owner thread's.
+    pub(crate) upgrade_ns: AtomicU64,
     /// Whether the owner thread has this cache in its queue.
     pub(crate) is_queued: AtomicBool,
     /// Set once, by the owner handle or by its end; the owner thread then closes the cache.
@@ -200,8 +203,10 @@ pub(crate) enum Trouble<'a> {
     FalseClaim,
     /// Its instance was busy for too long.
     Busy,
-    /// Its tenant's fuel budget does not have the call's grant.
-    OverBudget,
+    /// Its tenant's budget does not have the fuel or the time for a call.
+    Over(Miss),
+    /// The calling thread is none to call a guest on.
+    Thread { callback: Callback, fault: &'a Fault },
     /// The call did not end as it should.
     Fault { callback: Callback, fault: &'a Fault },
 }
@@ -243,7 +248,7 @@ impl<V: Value> Cache<V> {
     }
 
     /// Makes an instance of a guest and opens the cache in it.
-    pub(crate) fn start(&self, budget: &FuelBudget, guest: &dyn Guest) -> Result<Running, Fault> {
+    pub(crate) fn start(&self, budget: &Budget, guest: &dyn Guest) -> Result<Running, Fault> {
         let mut call = self.call(Callback::Init);
         let started = guarded(|| {
             let mut callbacks = guest.instantiate(Arc::clone(&self.keeper) as _, &self.keeper.limits)?;
@@ -260,7 +265,7 @@ impl<V: Value> Cache<V> {
     /// Calls an instance that is not seated on the owner thread, whatever the budget has left.
     pub(crate) fn call_on<T>(
         &self,
-        budget: &FuelBudget,
+        budget: &Budget,
         running: &mut Running,
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
@@ -298,18 +303,37 @@ impl<V: Value> Cache<V> {
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
         let is_owners = call.callback().is_owners();
-        if self.is_held.load(Ordering::Acquire) {
-            if is_owners {
+        match is_owners {
+            true if self.is_held.load(Ordering::Acquire) => {
                 drop(instance.vacate(seat));
+                return Err(Miss::Down);
             }
-            return Err(Miss::Down);
+            true => {}
+            false => self.may_ask(now_ms, seat, call.callback())?,
         }
+        self.ask_permitted(now_ms, instance, seat, call, ask)
+    }
+
+    /// Like [`Cache::ask_by`], where [`Cache::may_ask`] has just said that it may be.
+    #[inline(always)]
+    pub(crate) fn ask_permitted<T>(
+        self: &Arc<Self>,
+        now_ms: u64,
+        instance: &Instance,
+        seat: &mut Seat,
+        call: &mut Call,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Result<T, Miss> {
+        let is_owners = call.callback().is_owners();
         let running = seat.0.as_mut().ok_or(Miss::Down)?;
         let grant = self.grant(call);
-        if !is_owners && !running.purse.holds(now_ms, grant) {
-            return Err(self.trouble(Trouble::OverBudget));
-        }
+        let from_ns = self.paid_calls(running, call.callback()).map(|calls| (calls, self.keeper.clock.thread_ns()));
         let answer = metered(&instance.counts, running, call, ask);
+        if let Some((calls, from_ns)) = from_ns {
+            let ns = self.keeper.clock.thread_ns().saturating_sub(from_ns).saturating_mul(calls);
+            instance.counts.reader_time(ns);
+            running.purse.pay_time(now_ms, ns);
+        }
         let cost = self.cost(call, answer.is_err());
         match is_owners {
             true => self.keeper.budget.overdraw(now_ms, cost),
@@ -317,9 +341,38 @@ impl<V: Value> Cache<V> {
         }
         instance.see_memory(running);
         answer.map_err(|fault| {
+            // Of that the guest knows nothing.
+            if matches!(fault, Fault::ThreadStack { .. }) {
+                return self.trouble(Trouble::Thread { callback: call.callback(), fault: &fault });
+            }
             drop(instance.vacate(seat));
             self.trouble(Trouble::Fault { callback: call.callback(), fault: &fault })
         })
+    }
+
+    /// Whether a reader may call the instance in a locked seat by now: it runs, nobody holds the cache, and the tenant's budget has
+    /// what the call may use.
+    ///
+    /// # Errors
+    /// Why it may not, which has been counted.
+    #[inline(always)]
+    pub(crate) fn may_ask(self: &Arc<Self>, now_ms: u64, seat: &mut Seat, callback: Callback) -> Result<(), Miss> {
+        if self.is_held.load(Ordering::Acquire) {
+            return Err(Miss::Down);
+        }
+        let running = seat.0.as_mut().ok_or(Miss::Down)?;
+        let held = running.purse.hold(now_ms, self.keeper.limits.grant(callback).fuel);
+        held.map_err(|miss| self.trouble(Trouble::Over(miss)))
+    }
+
+    /// For how many calls a reader's next one pays in time, if it is timed at all. What an owner thread calls is paid with its turn.
+    #[inline(always)]
+    fn paid_calls(&self, running: &mut Running, callback: Callback) -> Option<u64> {
+        match callback {
+            Callback::Lookup => running.purse.is_timed().then_some(TIMED),
+            Callback::SelectSession | Callback::Size | Callback::Foldl => Some(1),
+            Callback::Init | Callback::Update | Callback::Delete | Callback::Terminate => None,
+        }
     }
 
     /// The one place that says what trouble with a guest leads to. For the call it is always a miss; for the cache:
@@ -327,6 +380,7 @@ impl<V: Value> Cache<V> {
     /// | trouble | what follows |
     /// |---|---|
     /// | false claim, busy, over budget | it is counted |
+    /// | a thread with too little stack | it is counted and told; the instance goes on |
     /// | fault | it is counted; the instance has been dropped, and a new one is due after the backoff |
     /// | the eighth fault within a minute of another | no instance is asked for the longest backoff |
     pub(crate) fn trouble(self: &Arc<Self>, trouble: Trouble<'_>) -> Miss {
@@ -336,7 +390,15 @@ impl<V: Value> Cache<V> {
                 Miss::FalseClaim
             }
             Trouble::Busy => Miss::Busy,
-            Trouble::OverBudget => Miss::OverBudget,
+            Trouble::Over(miss) => miss,
+            Trouble::Thread { callback, fault } => {
+                self.keeper.note_fault(callback, fault);
+                if self.keeper.may_log() {
+                    let (tenant, role) = (self.keeper.tenant.as_str(), self.keeper.role.name());
+                    tracing::warn!(tenant, role, callback = callback.name(), "the guest was not asked: {fault}");
+                }
+                Miss::Fault
+            }
             Trouble::Fault { callback, fault } => {
                 let is_suspended = self.with_breaker(|breaker| {
                     breaker.fault(self.keeper.clock.now_ms());
@@ -377,14 +439,14 @@ impl<V: Value> Cache<V> {
     /// Puts the cache into the queue of its owner thread, unless it is there. The thread comes to it in a moment.
     pub(crate) fn schedule(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.line.push(Arc::clone(self) as _);
+            self.lines.line().push(Arc::clone(self) as _);
         }
     }
 
     /// Like [`Cache::schedule`], for what somebody waits for.
     pub(crate) fn hurry(self: &Arc<Self>) {
         self.schedule();
-        self.line.hurry();
+        self.lines.line().hurry();
     }
 
     /// Notes that every instance runs, if it does.
@@ -411,6 +473,13 @@ impl<V: Value> Cache<V> {
         self.with_breaker(Breaker::hold);
         self.end_waking();
         tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "suspended by the operator");
+        self.hurry();
+    }
+
+    /// Asks no instance any more, as the cache gives way to another one.
+    pub(crate) fn retire(self: &Arc<Self>) {
+        self.with_breaker(Breaker::hold);
+        self.end_waking();
         self.hurry();
     }
 

@@ -63,6 +63,18 @@ pub enum Fault {
         /// Why not.
         reason: String,
     },
+    /// The thread that wanted to call the guest has too little stack left for it. The guest was not asked, and its instance is
+    /// as it was.
+    #[error(
+        "the calling thread has {left_bytes} bytes of stack left, and a guest of this size class needs {needed_bytes}: \
+         start it with a larger stack"
+    )]
+    ThreadStack {
+        /// What it has left.
+        left_bytes: usize,
+        /// What it needs.
+        needed_bytes: usize,
+    },
     /// The host itself panicked on behalf of this guest: a bug of ours.
     #[error("the host panicked while it served this guest")]
     Panic,
@@ -134,11 +146,13 @@ pub enum FaultKind {
     Instantiate,
     /// The host panicked.
     Panic,
+    /// The calling thread has too little stack.
+    ThreadStack,
 }
 
 impl FaultKind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Trap,
         Self::OutOfFuel,
         Self::Deadline,
@@ -149,6 +163,7 @@ impl FaultKind {
         Self::Init,
         Self::Instantiate,
         Self::Panic,
+        Self::ThreadStack,
     ];
 
     /// The kind's name in logs, metrics and tables.
@@ -164,6 +179,7 @@ impl FaultKind {
             Self::Init => "init",
             Self::Instantiate => "instantiate",
             Self::Panic => "panic",
+            Self::ThreadStack => "thread-stack",
         }
     }
 }
@@ -182,6 +198,7 @@ impl Fault {
             Self::Init { .. } => FaultKind::Init,
             Self::Instantiate { .. } => FaultKind::Instantiate,
             Self::Panic => FaultKind::Panic,
+            Self::ThreadStack { .. } => FaultKind::ThreadStack,
         }
     }
 }

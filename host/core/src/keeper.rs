@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::{
-    Callback, Claim, Clock, Fault, FaultNote, FuelBudget, Host, Level, Limits, LogLine, Role, SessionInfo, Value,
-    Vault,
+    Budget, Callback, Claim, Clock, Fault, FaultNote, Host, Level, Limits, LogLine, Role, SCALAR_END, SessionInfo,
+    Value, Vault,
     journal::Journal,
     stats::Stats,
     sync::{
@@ -25,11 +25,22 @@ pub(crate) struct Keeper<V> {
     /// Grows whenever the vault may change, while its lock is held for that.
     version: AtomicU64,
     pub(crate) clock: Clock,
+    /// What a guest sees of the clock is this much later, so that it does not learn how old the process is.
+    since_ms: u64,
     pub(crate) limits: Limits,
-    pub(crate) budget: FuelBudget,
+    pub(crate) budget: Budget,
     pub(crate) stats: Stats,
     pub(crate) journal: Journal,
     log: Mutex<LogRate>,
+}
+
+/// When a guest's clock begins, at least and at most: a day, and some thirty-five years.
+const SINCE_MS_MIN: u64 = 24 * 60 * 60 * 1_000;
+const SINCE_MS_BITS: u32 = 40;
+
+/// A time for a guest's clock to begin at, by random bytes.
+pub(crate) fn since_ms(random: [u8; 8]) -> u64 {
+    SINCE_MS_MIN + (u64::from_ne_bytes(random) >> (u64::BITS - SINCE_MS_BITS))
 }
 
 /// What is kept of a fault's text at most.
@@ -46,14 +57,14 @@ impl<V: Value> Keeper<V> {
     pub(crate) fn new(
         (tenant, role): (String, Role),
         vault: Vault<V>,
-        clock: Clock,
+        (clock, since_ms): (Clock, u64),
         limits: Limits,
-        budget: FuelBudget,
+        budget: Budget,
         readers: usize,
     ) -> Self {
         let (stats, journal, log) = (Stats::default(), Journal::default(), Mutex::default());
         let (vault, version) = (RwLock::new(vault, readers), AtomicU64::new(0));
-        Self { tenant, role, vault, version, clock, limits, budget, stats, journal, log }
+        Self { tenant, role, vault, version, clock, since_ms, limits, budget, stats, journal, log }
     }
 
     /// The vault, to look into.
@@ -82,7 +93,13 @@ impl<V: Value> Keeper<V> {
         self.journal.fault(FaultNote { at_ms: self.clock.now_ms(), callback, kind: fault.kind(), text });
     }
 
-    fn may_log(&self) -> bool {
+    /// A time on the cache's clock as its guest sees it, which stays a number that every language has exactly.
+    fn shown(&self, ms: u64) -> u64 {
+        ms.saturating_add(self.since_ms).min(SCALAR_END - 1)
+    }
+
+    /// Whether one more line may be logged in this second.
+    pub(crate) fn may_log(&self) -> bool {
         let second = self.clock.now_ms() / 1_000;
         let mut rate = self.log.lock();
         if rate.second != second {
@@ -95,11 +112,13 @@ impl<V: Value> Keeper<V> {
 
 impl<V: Value> Host for Keeper<V> {
     fn describe(&self, claim: Claim) -> Option<SessionInfo> {
-        self.vault().describe(claim)
+        let info = self.vault().describe(claim)?;
+        let (created_ms, expires_ms) = (self.shown(info.created_ms), self.shown(info.expires_ms));
+        Some(SessionInfo { created_ms, expires_ms, ..info })
     }
 
     fn now_ms(&self) -> u64 {
-        self.clock.now_ms()
+        self.shown(self.clock.now_ms())
     }
 
     fn log(&self, level: Level, message: &str) {

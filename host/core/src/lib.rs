@@ -43,6 +43,8 @@ mod cache;
 mod fingerprint;
 mod journal;
 mod keeper;
+mod lane;
+mod line;
 mod moving;
 mod order;
 mod select;
@@ -55,7 +57,7 @@ mod upgrade;
 pub use zeroize::ZeroizeOnDrop;
 
 pub use crate::{
-    budget::FuelBudget,
+    budget::Budget,
     callbacks::{Call, Callback, Callbacks, Guest, Host},
     clock::Clock,
     error::{FoldError, LimitError, OpenError, Refusal, UpgradeError},

@@ -48,6 +48,10 @@ pub struct Limits {
     pub fuel_per_s: u64,
     /// Fuel that a tenant may save up while it burns less.
     pub fuel_burst: u64,
+    /// Time on a core that a tenant's guest may take in a second, over all threads: those of its owner and of its readers.
+    pub time_per_s: Duration,
+    /// Time that a tenant may save up while its guest takes less.
+    pub time_burst: Duration,
     /// Linear memory of an instance, all its memories together, in bytes.
     pub memory_bytes: usize,
     /// Elements of an instance's tables, all together.
@@ -56,6 +60,8 @@ pub struct Limits {
     pub component_bytes: usize,
     /// How long its compilation may take.
     pub compile: Duration,
+    /// Memory that the process of its compiler may take, in bytes, where that is a process of its own.
+    pub compile_memory_bytes: usize,
     /// What one host call or one list result may carry, in bytes.
     pub host_call_bytes: usize,
     /// One log line, in bytes; the rest is cut.
@@ -85,10 +91,13 @@ struct Defaults {
     whole: Grant,
     fuel_per_s: u64,
     fuel_burst: u64,
+    time_per_s: Duration,
+    time_burst: Duration,
     memory_bytes: usize,
     table_elements: usize,
     component_bytes: usize,
     compile: Duration,
+    compile_memory_bytes: usize,
 }
 
 const fn grant(fuel: u64, ms: u64) -> Grant {
@@ -102,10 +111,13 @@ const SMALL: Defaults = Defaults {
     whole: grant(200_000_000, 50),
     fuel_per_s: 500_000_000,
     fuel_burst: 1_000_000_000,
+    time_per_s: Duration::from_millis(200),
+    time_burst: Duration::from_millis(400),
     memory_bytes: 16 * MIB,
     table_elements: 10_000,
     component_bytes: 4 * MIB,
     compile: Duration::from_secs(10),
+    compile_memory_bytes: 512 * MIB,
 };
 
 const LARGE: Defaults = Defaults {
@@ -115,10 +127,13 @@ const LARGE: Defaults = Defaults {
     whole: grant(5_000_000_000, 200),
     fuel_per_s: 5_000_000_000,
     fuel_burst: 10_000_000_000,
+    time_per_s: Duration::from_millis(500),
+    time_burst: Duration::from_secs(1),
     memory_bytes: 128 * MIB,
     table_elements: 100_000,
     component_bytes: 32 * MIB,
     compile: Duration::from_secs(120),
+    compile_memory_bytes: 2_048 * MIB,
 };
 
 /// A limit as a number: its name, how to read it, and its range.
@@ -144,7 +159,7 @@ const FUEL_MAX: u64 = 1 << 60;
 const LIFETIME_MS_MAX: u64 = 7 * TIME_MS_MAX;
 
 /// Every limit.
-const FIELDS: [Field; 22] = [
+const FIELDS: [Field; 25] = [
     field("read.fuel", |limits| limits.read.fuel, 1, FUEL_MAX),
     field("read.time_ms", |limits| ms(limits.read.time), 1, TIME_MS_MAX),
     field("write.fuel", |limits| limits.write.fuel, 1, FUEL_MAX),
@@ -155,10 +170,13 @@ const FIELDS: [Field; 22] = [
     field("whole.time_ms", |limits| ms(limits.whole.time), 1, TIME_MS_MAX),
     field("fuel_per_s", |limits| limits.fuel_per_s, 1, FUEL_MAX),
     field("fuel_burst", |limits| limits.fuel_burst, 1, FUEL_MAX),
+    field("time_ms_per_s", |limits| ms(limits.time_per_s), 1, TIME_MS_MAX),
+    field("time_ms_burst", |limits| ms(limits.time_burst), 1, TIME_MS_MAX),
     field("memory_bytes", |limits| limits.memory_bytes as u64, 1, 4 << 30),
     field("table_elements", |limits| limits.table_elements as u64, 0, 10_000_000),
     field("component_bytes", |limits| limits.component_bytes as u64, 8, 1 << 30),
     field("compile_ms", |limits| ms(limits.compile), 1, TIME_MS_MAX),
+    field("compile_memory_bytes", |limits| limits.compile_memory_bytes as u64, 64 << 20, 1 << 40),
     field("host_call_bytes", |limits| limits.host_call_bytes as u64, 1, 1 << 30),
     field("log_line_bytes", |limits| limits.log_line_bytes as u64, 0, 64 << 10),
     field("log_lines_per_s", |limits| limits.log_lines_per_s.into(), 0, 1_000_000),
@@ -183,10 +201,13 @@ impl Limits {
             whole: class.whole,
             fuel_per_s: class.fuel_per_s,
             fuel_burst: class.fuel_burst,
+            time_per_s: class.time_per_s,
+            time_burst: class.time_burst,
             memory_bytes: class.memory_bytes,
             table_elements: class.table_elements,
             component_bytes: class.component_bytes,
             compile: class.compile,
+            compile_memory_bytes: class.compile_memory_bytes,
             host_call_bytes: 64 * KIB,
             log_line_bytes: KIB,
             log_lines_per_s: 100,

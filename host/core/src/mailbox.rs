@@ -238,7 +238,7 @@ impl<V: Value> Cache<V> {
         if is_on_its_way(&mut messages) {
             // Its lock comes after that of the messages nowhere.
             drop(messages);
-            self.line.hurry();
+            self.lines.line().hurry();
             let messages = self.messages.lock();
             self.arrival.wait_while_for(messages, is_on_its_way, self.keeper.limits.read.time);
         }

@@ -3,7 +3,7 @@
 //! A session is in one vault or in no vault, never in both. What has left the first and is not yet in the second can still
 //! be revoked in either.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{Key, OwnedName, Owner, Taken, Terms, Value, cache::Cache, mailbox::Message};
 
@@ -28,6 +28,7 @@ const BATCH: usize = 64;
 
 /// How long a cache is handed over. What is left then is not worth waiting for.
 const HAND_OVER_MS_MAX: u64 = 10 * 1_000;
+const HAND_OVER: Duration = Duration::from_millis(HAND_OVER_MS_MAX);
 
 /// Some sessions that have been taken out.
 struct Batch<V> {
@@ -71,14 +72,18 @@ impl<V: Value> Owner<V> {
     /// What `to` refuses is wiped, as is what its own limits then take out. `terms` are those of `to` from before anybody could
     /// revoke it. A revocation in either cache since then is final.
     ///
-    /// Blocks until done, for ten seconds at most: first for what has been posted here, then for one `update` of each session
-    /// in `to`. What is left then stays here, or is
+    /// The guest here is asked nothing any more, so that what has been posted goes into the vault at once, however slow it is. Blocks
+    /// until done, for ten seconds at most: for a call that runs here, and then for one `update` of each session in `to`, as that
+    /// guest's budget allows. What is left then stays here, or is
     /// wiped on the way. A read of a session that is between the two misses it. No lock is held for longer
     /// than it takes to take 64 sessions out.
     pub fn hand_over(&mut self, to: &mut Self, terms: Terms) -> usize {
         let clock = self.cache.keeper.clock.clone();
         let end_ms = clock.now_ms().saturating_add(HAND_OVER_MS_MAX);
-        self.settle();
+        self.cache.retire();
+        if self.ask_within(HAND_OVER, |reply| Message::Fence { reply }).is_none() {
+            return 0;
+        }
         let mut handed = 0;
         loop {
             if clock.now_ms() >= end_ms {
@@ -89,19 +94,22 @@ impl<V: Value> Owner<V> {
                 return handed;
             }
             // Those of a batch that are late are dropped with it, and wiped.
-            for (name, taken) in sessions.into_iter().take_while(|_| clock.now_ms() < end_ms) {
+            for (name, taken) in sessions {
+                let left = Duration::from_millis(end_ms.saturating_sub(clock.now_ms()));
+                if left.is_zero() {
+                    break;
+                }
                 let origin = Origin { cache: Arc::clone(&self.cache), terms: origin };
-                let is_registered = to.adopt(name, taken, terms, origin);
-                handed += usize::from(is_registered);
+                handed += usize::from(to.adopt(name, taken, terms, origin, left));
             }
             self.mailbox().revoked(keys);
         }
     }
 
-    fn adopt(&self, name: OwnedName, taken: Taken<V>, terms: Terms, origin: Origin<V>) -> bool {
+    fn adopt(&self, name: OwnedName, taken: Taken<V>, terms: Terms, origin: Origin<V>, within: Duration) -> bool {
         let key = self.cache.fingerprints.key(name.name());
-        let Taken { value, expires_ms, .. } = taken;
-        let terms = terms.until(expires_ms);
-        self.ask(|reply| Message::Adopt { key, name, value, terms, origin, reply }).unwrap_or(false)
+        let Taken { value, created_ms, expires_ms, .. } = taken;
+        let terms = terms.since(created_ms).until(expires_ms);
+        self.ask_within(within, |reply| Message::Adopt { key, name, value, terms, origin, reply }).unwrap_or(false)
     }
 }

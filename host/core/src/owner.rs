@@ -1,32 +1,29 @@
 //! The owner of a cache: the handle that alone may update and delete, and the thread behind it.
 //!
-//! A few owner threads serve all caches. A cache is pinned to one of them, and takes turns with the others there: one
-//! turn is one unit of work. That is one call into a guest, for each of its instances where a cache has several, or as many of
-//! a replay as cost no more than one call may.
+//! A few owner threads serve all caches. A cache has its turn on one of them at a time (`lane` says on which), and shares it with
+//! the others there by the time that each takes (`line`): one turn is one unit of work. That is one call into a guest, for each of
+//! its instances where a cache has several, or a part of a replay.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use crate::{
-    CacheStats, Clock, FuelBudget, Guest, InitArgs, LimitError, Limits, Mailbox, Name, OpenError, Overflow, Property,
+    Budget, CacheStats, Clock, Guest, InitArgs, LimitError, Limits, Mailbox, Name, OpenError, Overflow, Property,
     Reader, Refusal, Role, UpgradeError, UpgradeReport, Value, Vault, VaultBounds,
     breaker::Breaker,
     cache::{Cache, Instance, sleep},
     fingerprint::Fingerprints,
-    keeper::Keeper,
+    keeper::{Keeper, since_ms},
+    lane::Lines,
+    line::Line,
     mailbox::{Message, Messages},
     stats::ReadCounts,
     sync::{
         Condvar, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
+        receive_within,
         thread::{self, JoinHandle},
     },
-    turn::{Turn, Work},
 };
 
 pub(crate) use crate::turn::OwnerSide;
@@ -51,7 +48,7 @@ pub struct CacheConfig {
     pub idle: Option<Duration>,
     /// The tenant's fuel budget, where it has another cache that shares it; otherwise the cache has its own, as its limits
     /// say.
-    pub budget: Option<FuelBudget>,
+    pub budget: Option<Budget>,
 }
 
 impl CacheConfig {
@@ -77,23 +74,34 @@ impl CacheConfig {
 pub struct Owners {
     clock: Clock,
     lines: Vec<Arc<Line>>,
+    /// For caches whose turns are long.
+    long: Arc<Line>,
     threads: Vec<JoinHandle<()>>,
     opened: AtomicUsize,
 }
 
 impl Owners {
-    /// Starts `threads` owner threads, at least one.
+    /// The stack of an owner thread, in bytes: what a guest of either size class may use, and room for the host.
+    pub const STACK_BYTES: usize = 4 << 20;
+
+    /// Starts `threads` owner threads, at least one, and one more for the caches whose turns take long: those whose guest is new,
+    /// or has lately held a thread for more than 2 ms.
     pub fn new(threads: usize, clock: Clock) -> Self {
-        let lines: Vec<Arc<Line>> = (0..threads.max(1)).map(|_| Arc::new(Line::new(clock.clone()))).collect();
-        let start = |(number, line): (usize, &Arc<Line>)| {
+        let line = || Arc::new(Line::new(clock.clone()));
+        let lines: Vec<Arc<Line>> = (0..threads.max(1)).map(|_| line()).collect();
+        let long = line();
+        let start = |(name, line): (String, &Arc<Line>)| {
             let line = Arc::clone(line);
             thread::Builder::new()
-                .name(format!("innkeeper-owner-{number}"))
+                .name(name)
+                .stack_size(Self::STACK_BYTES)
                 .spawn(move || line.serve())
                 .expect("the system has threads to spare at start")
         };
-        let threads = lines.iter().enumerate().map(start).collect();
-        Self { clock, lines, threads, opened: AtomicUsize::new(0) }
+        let names = (0..lines.len()).map(|number| format!("innkeeper-owner-{number}"));
+        let all = names.zip(&lines).chain([("innkeeper-owner-long".to_owned(), &long)]);
+        let threads = all.map(start).collect();
+        Self { clock, lines, long, threads, opened: AtomicUsize::new(0) }
     }
 
     /// As many owner threads as cores, at most four, on the system's clock.
@@ -115,7 +123,8 @@ impl Owners {
         config.check()?;
         let line = &self.lines[self.opened.fetch_add(1, Ordering::Relaxed) % self.lines.len()];
         let (reply, answer) = sync_channel(1);
-        let cache = Arc::new(new_cache(config, guest, &self.clock, line, reply)?);
+        let lines = Lines::new(Arc::clone(line), Arc::clone(&self.long));
+        let cache = Arc::new(new_cache(config, guest, &self.clock, lines, reply)?);
         cache.hurry();
         answer.recv().map_err(|_| OpenError::Ended)?.map_err(OpenError::Guest)?;
         Ok((Owner { cache: Arc::clone(&cache) }, Reader::new(cache)))
@@ -129,7 +138,7 @@ impl Owners {
 
 impl Drop for Owners {
     fn drop(&mut self) {
-        self.lines.iter().for_each(|line| line.stop());
+        self.lines.iter().chain([&self.long]).for_each(|line| line.stop());
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to hand over.
             let _ = thread.join();
@@ -141,13 +150,15 @@ fn new_cache<V: Value>(
     config: CacheConfig,
     guest: Arc<dyn Guest>,
     clock: &Clock,
-    line: &Arc<Line>,
+    lines: Lines,
     reply: SyncSender<Result<(), crate::Fault>>,
 ) -> Result<Cache<V>, OpenError> {
     let CacheConfig { tenant, role, limits, overflow, properties, readers, idle, budget } = config;
     let idle_ms = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1));
-    let budget = budget.unwrap_or_else(|| FuelBudget::new(&limits));
+    let budget = budget.unwrap_or_else(|| Budget::new(&limits));
     let lifetime_ms = u64::try_from(limits.lifetime.as_millis()).unwrap_or(u64::MAX);
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|_| OpenError::NoRandom)?;
     let bounds = VaultBounds {
         sessions: limits.sessions,
         session_bytes: limits.session_bytes,
@@ -175,11 +186,19 @@ fn new_cache<V: Value>(
         on_their_way: 0.into(),
         arrival: Condvar::default(),
         owner_side: Mutex::new(OwnerSide::new(reply, clock.now_ms(), lifetime_ms, idle_ms)),
-        line: Arc::clone(line),
+        lines,
+        upgrade_ns: 0.into(),
         is_queued: AtomicBool::new(false),
         is_closing: AtomicBool::new(false),
         is_ended: AtomicBool::new(false),
-        keeper: Arc::new(Keeper::new((tenant, role), Vault::new(bounds), clock.clone(), limits, budget, readers)),
+        keeper: Arc::new(Keeper::new(
+            (tenant, role),
+            Vault::new(bounds),
+            (clock.clone(), since_ms(random)),
+            limits,
+            budget,
+            readers,
+        )),
     })
 }
 
@@ -271,6 +290,17 @@ impl<V: Value> Owner<V> {
         answer.recv().ok()
     }
 
+    /// Like [`Owner::ask`], and gives up after so long. What was asked may still be done.
+    pub(crate) fn ask_within<T>(
+        &self,
+        within: Duration,
+        message: impl FnOnce(SyncSender<T>) -> Message<V>,
+    ) -> Option<T> {
+        let (reply, answer): (_, Receiver<T>) = sync_channel(1);
+        self.cache.post_from_owner(message(reply));
+        receive_within(&answer, within)
+    }
+
     fn close(&self) {
         self.cache.is_closing.store(true, Ordering::Release);
         self.cache.hurry();
@@ -280,144 +310,5 @@ impl<V: Value> Owner<V> {
 impl<V: Value> Drop for Owner<V> {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// How long an owner thread waits at most before it looks at its clock.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How long an owner thread dozes that has just had work, and how often in a row. What is posted meanwhile need not wake it,
-/// which costs who posts more than all the rest: a system call, in the middle of a handshake.
-const DOZE: Duration = Duration::from_millis(1);
-/// No time passes in an explored schedule, so nobody dozes there.
-const DOZES: u32 = if cfg!(shuttle) { 0 } else { 10 };
-
-/// What one owner thread serves: a queue of caches with work, and the times at which others are due.
-pub(crate) struct Line {
-    clock: Clock,
-    state: Mutex<LineState>,
-    wake: Condvar,
-}
-
-#[derive(Default)]
-struct LineState {
-    queue: VecDeque<Arc<dyn Work>>,
-    /// Caches by address, each with the time it is due, if any. The owner thread's; ends with the cache.
-    known: HashMap<usize, (Arc<dyn Work>, Option<u64>)>,
-    due: BTreeSet<(u64, usize)>,
-    /// How often the thread still dozes before it sleeps.
-    dozes: u32,
-    /// It waits, and looks for work by itself in a moment.
-    is_dozing: bool,
-    is_stopped: bool,
-}
-
-impl Line {
-    fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default(), wake: Condvar::default() }
-    }
-
-    /// Queues a cache with work that nobody waits for: the thread comes to it in a moment, and is woken if it sleeps.
-    pub(crate) fn push(&self, work: Arc<dyn Work>) {
-        let mut state = self.state.lock();
-        // Once stopped, the thread closes every cache it knows, and nothing needs to be queued.
-        if state.is_stopped {
-            return;
-        }
-        state.queue.push_back(work);
-        let is_dozing = state.is_dozing;
-        drop(state);
-        if !is_dozing {
-            self.wake.notify_all();
-        }
-    }
-
-    /// Wakes the thread for what is queued, even from a doze: somebody waits for it.
-    pub(crate) fn hurry(&self) {
-        let is_dozing = std::mem::take(&mut self.state.lock().is_dozing);
-        if is_dozing {
-            self.wake.notify_all();
-        }
-    }
-
-    fn stop(&self) {
-        self.state.lock().is_stopped = true;
-        self.wake.notify_all();
-    }
-
-    fn serve(&self) {
-        while let Some(work) = self.next() {
-            // A panic here is our own bug: it ends this cache, and no other.
-            let turn = catch_unwind(AssertUnwindSafe(|| Arc::clone(&work).turn())).unwrap_or_else(|_| {
-                work.close();
-                Turn::Ended
-            });
-            self.note(work, turn);
-        }
-        let (known, queue) = {
-            let mut state = self.state.lock();
-            (std::mem::take(&mut state.known), std::mem::take(&mut state.queue))
-        };
-        known.into_values().for_each(|(work, _)| work.close());
-        queue.into_iter().for_each(|work| work.close());
-    }
-
-    /// Waits for a cache with work. None once the line has been stopped.
-    fn next(&self) -> Option<Arc<dyn Work>> {
-        let mut state = self.state.lock();
-        loop {
-            if state.is_stopped {
-                return None;
-            }
-            let now_ms = self.clock.now_ms();
-            while let Some((at, number)) = state.due.first().copied().filter(|(at, _)| *at <= now_ms) {
-                state.due.remove(&(at, number));
-                if let Some((work, due)) = state.known.get_mut(&number) {
-                    *due = None;
-                    let work = Arc::clone(work);
-                    if work.queue() {
-                        state.queue.push_back(work);
-                    }
-                }
-            }
-            if let Some(work) = state.queue.pop_front() {
-                state.dozes = DOZES;
-                return Some(work);
-            }
-            let wait = state.due.first().map_or(Duration::MAX, |(at, _)| self.clock.wait_for(*at));
-            state.is_dozing = state.dozes > 0;
-            state.dozes = state.dozes.saturating_sub(1);
-            let wait = wait.min(if state.is_dozing { DOZE } else { WAIT_MAX });
-            state = self.wake.wait_for(state, wait);
-            state.is_dozing = false;
-        }
-    }
-
-    fn note(&self, work: Arc<dyn Work>, turn: Turn) {
-        let number = Arc::as_ptr(&work).cast::<()>() as usize;
-        let mut state = self.state.lock();
-        // Nothing to note of a cache that has one turn after another.
-        if matches!(turn, Turn::Again) && matches!(state.known.get(&number), Some((_, None))) {
-            if work.queue() {
-                state.queue.push_back(work);
-            }
-            return;
-        }
-        if let Some((_, Some(at))) = state.known.remove(&number) {
-            state.due.remove(&(at, number));
-        }
-        match turn {
-            Turn::Ended => {}
-            Turn::Again => {
-                if work.queue() {
-                    state.queue.push_back(Arc::clone(&work));
-                }
-                state.known.insert(number, (work, None));
-            }
-            Turn::Idle { due_ms } => {
-                state.due.insert((due_ms, number));
-                state.known.insert(number, (work, Some(due_ms)));
-            }
-        }
     }
 }

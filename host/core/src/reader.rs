@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Recent, Session, Value,
-    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble, sleep},
+    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
     stats::ReadCounts,
     sync::{
         MutexGuard,
@@ -49,6 +49,16 @@ pub struct Size {
     pub held: usize,
     /// What the guest says, if it answered.
     pub claimed: Option<u64>,
+}
+
+/// How a lookup began.
+#[derive(Clone, Copy)]
+struct Start {
+    /// When, if its time is shown.
+    shown: Option<Instant>,
+    now_ms: u64,
+    /// Whether the guest may be asked has been looked at already.
+    is_permitted: bool,
 }
 
 impl<V: Value> Reader<V> {
@@ -128,7 +138,9 @@ impl<V: Value> Reader<V> {
             Ok(())
         })?;
         let session = session.expect("the vault holds it");
-        let number = self.ask_lookup(now_ms, key, |claim| {
+        let start = Start { shown: self.counts().start(), now_ms, is_permitted: false };
+        let locked = self.lock()?;
+        let number = self.ask_lookup(start, key, locked, |claim| {
             // Once more, since the read may have waited.
             let now_ms = keeper.clock.now_ms();
             // Nothing has changed since: what was seen then is what is there.
@@ -149,7 +161,8 @@ impl<V: Value> Reader<V> {
     /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
     ///
     /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete` is
-    /// posted. While an operator has suspended the cache, sessions stay.
+    /// posted. Where there is nobody to ask, sessions stay: while the guest is suspended or in its backoff, its instance busy
+    /// past the deadline, or the tenant's budget used up.
     pub fn take(&self, name: Name<'_>) -> Option<V> {
         self.take_or_why(name).ok().map(|taken| taken.value)
     }
@@ -165,28 +178,22 @@ impl<V: Value> Reader<V> {
 
     fn try_take(&self, key: Key, name: Name<'_>) -> Result<Taken<V>, Miss> {
         let keeper = &*self.cache.keeper;
-        // The guest will not be asked, which is not its choice: nothing is used up.
-        if self.cache.is_held.load(Ordering::Acquire) {
-            self.once_arrived(key, || self.probe(key, name))?;
-            return Err(Miss::Down);
-        }
-        // What is taken is gone, so there is to be a guest to ask first.
+        // Before an instance is taken, which the owner thread needs for an update that is on its way.
+        self.once_arrived(key, || self.probe(key, name))?;
+        // What is taken is gone, so there has to be somebody to ask first: a guest that is suspended, in its backoff, busy or
+        // over its budget has made no choice.
         let _taking = self.counts().taking();
-        if self.cache.sleep.load(Ordering::SeqCst) != sleep::AWAKE {
-            self.once_arrived(key, || self.probe(key, name))?;
-            self.cache.wake();
-            if !self.cache.await_seat() {
-                return Err(Miss::Down);
-            }
-        }
-        let take = || {
+        let start = self.counts().start();
+        let (number, instance, mut seat) = self.lock()?;
+        let now_ms = keeper.clock.now_ms();
+        self.cache.may_ask(now_ms, &mut seat, Callback::Lookup)?;
+        let start = Start { shown: start, now_ms, is_permitted: true };
+        let (taken, terms) = {
             let mut vault = keeper.vault_mut();
             let terms = vault.terms();
-            vault.take(key, name, keeper.clock.now_ms()).map(|taken| (taken, terms))
+            vault.take(key, name, now_ms).map(|taken| (taken, terms))?
         };
-        let (taken, terms) = self.once_arrived(key, take)?;
-        let now_ms = keeper.clock.now_ms();
-        let answer = self.ask_lookup(now_ms, key, |claim| {
+        let answer = self.ask_lookup(start, key, (number, instance, seat), |claim| {
             let vault = keeper.vault();
             match claim == taken.session.into() {
                 // Revoked while the guest was asked.
@@ -282,34 +289,37 @@ impl<V: Value> Reader<V> {
     #[inline(always)]
     fn ask_lookup(
         &self,
-        now_ms: u64,
+        start: Start,
         key: Key,
+        (number, instance, seat): (usize, &Instance, MutexGuard<'_, Seat>),
         mut judge: impl FnMut(Claim) -> Result<(), Miss>,
     ) -> Result<usize, Miss> {
-        let start = self.counts().start();
-        let (number, instance, seat) = self.lock()?;
-        let answer = self.ask_one((start, now_ms), key, (instance, seat), &mut judge);
+        let answer = self.ask_one(start, key, (instance, seat), &mut judge);
         if number == 0 || !matches!(answer, Err(Miss::Declined | Miss::Gone | Miss::FalseClaim)) {
             return self.blamed(answer).map(|()| number);
         }
         let first = &self.cache.instances[0];
         let seat = first.lock_within(self.cache.keeper.limits.read.time);
         let seat = seat.ok_or_else(|| self.cache.trouble(Trouble::Busy))?;
-        self.blamed(self.ask_one((start, now_ms), key, (first, seat), &mut judge)).map(|()| 0)
+        let start = Start { is_permitted: false, ..start };
+        self.blamed(self.ask_one(start, key, (first, seat), &mut judge)).map(|()| 0)
     }
 
     #[inline(always)]
     fn ask_one(
         &self,
-        (start, now_ms): (Option<Instant>, u64),
+        Start { shown, now_ms, is_permitted }: Start,
         key: Key,
         (instance, mut seat): (&Instance, MutexGuard<'_, Seat>),
         judge: &mut impl FnMut(Claim) -> Result<(), Miss>,
     ) -> Result<(), Miss> {
         let mut call = self.cache.call(Callback::Lookup);
         let ask = |callbacks: &mut dyn Callbacks, call: &mut Call, cache| callbacks.lookup(call, cache, key);
-        let answer = self.cache.ask_by(now_ms, instance, &mut seat, &mut call, ask);
-        if let Some(start) = start {
+        let answer = match is_permitted {
+            true => self.cache.ask_permitted(now_ms, instance, &mut seat, &mut call, ask),
+            false => self.cache.ask_by(now_ms, instance, &mut seat, &mut call, ask),
+        };
+        if let Some(start) = shown {
             instance.note_lookup(&seat, start.elapsed());
         }
         judge(answer?.ok_or(Miss::Declined)?)?;

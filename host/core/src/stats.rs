@@ -32,11 +32,13 @@ pub enum Miss {
     Fault,
     /// The tenant's fuel budget did not have the call's grant; the guest was not asked.
     OverBudget,
+    /// The tenant's guest has taken more time than its budget has; the guest was not asked.
+    OverTime,
 }
 
 impl Miss {
     /// All causes, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Absent,
         Self::Expired,
         Self::Down,
@@ -46,6 +48,7 @@ impl Miss {
         Self::Gone,
         Self::Fault,
         Self::OverBudget,
+        Self::OverTime,
     ];
 
     /// The cause's name in logs, metrics and tables.
@@ -60,6 +63,7 @@ impl Miss {
             Self::Gone => "gone",
             Self::Fault => "fault",
             Self::OverBudget => "over-budget",
+            Self::OverTime => "over-time",
         }
     }
 }
@@ -181,6 +185,7 @@ pub(crate) struct CallCounts {
     calls: [Counter; 8],
     fuel: [Counter; 8],
     times: [Times; 8],
+    reader_ns: Counter,
 }
 
 impl CallCounts {
@@ -197,6 +202,11 @@ impl CallCounts {
         self.hits.add_alone(1);
     }
 
+    /// Notes time on a core that a reader's calls have taken.
+    pub(crate) fn reader_time(&self, ns: u64) {
+        self.reader_ns.add_alone(ns);
+    }
+
     pub(crate) fn time(&self, callback: Callback, time: Duration) {
         self.times[callback as usize].add_alone(time);
     }
@@ -208,7 +218,7 @@ impl CallCounts {
 #[repr(align(128))]
 pub(crate) struct ReadCounts {
     pub(crate) hits: Counter,
-    pub(crate) misses: [Counter; 9],
+    pub(crate) misses: [Counter; 10],
     reads: Counter,
     taking: AtomicU64,
 }
@@ -222,8 +232,8 @@ impl Drop for Taking<'_> {
     }
 }
 
-/// Of so many reads that come as far as an instance, one is timed.
-const TIMED: u64 = 16;
+/// Of so many reads that come as far as an instance, one is shown in the times of lookups.
+const SHOWN: u64 = 16;
 
 impl ReadCounts {
     /// Notes that a session is being taken. Ordered against what the owner thread does as a cache falls idle: either this is seen
@@ -243,7 +253,7 @@ impl ReadCounts {
     pub(crate) fn start(&self) -> Option<Instant> {
         let reads = self.reads.read();
         self.reads.add_alone(1);
-        reads.is_multiple_of(TIMED).then(start)
+        reads.is_multiple_of(SHOWN).then(start)
     }
 }
 
@@ -256,8 +266,12 @@ pub(crate) fn start() -> Instant {
 pub(crate) struct Stats {
     /// Of calls into instances that are not seated.
     pub(crate) calls: CallCounts,
-    pub(crate) faults: [Counter; 10],
+    pub(crate) faults: [Counter; 11],
     pub(crate) false_claims: Counter,
+    /// Time of turns on an owner thread, in nanoseconds.
+    pub(crate) owner_ns: Counter,
+    /// Turns put off since a budget was overdrawn.
+    pub(crate) put_off: Counter,
     pub(crate) updates: Counter,
     pub(crate) refused: Counter,
     pub(crate) evicted: Counter,
@@ -294,7 +308,7 @@ pub struct CacheStats {
     /// Lookups, takes and picks that gave a session.
     pub hits: u64,
     /// Lookups, takes and picks that gave none, by cause, in the order of [`Miss::ALL`].
-    pub misses: [u64; 9],
+    pub misses: [u64; 10],
     /// Calls into the guest, in the order of [`Callback::ALL`].
     pub calls: [u64; 8],
     /// Fuel burned, in the order of [`Callback::ALL`].
@@ -305,8 +319,16 @@ pub struct CacheStats {
     /// the instance included. One read in sixteen is timed, the first among them, since two looks at the clock are a fifth of
     /// what it takes. For every other callback it is the time of the guest's call alone, and every call is timed.
     pub call_times: [CallTimes; 8],
+    /// Time on a core that the cache's turns on an owner thread have taken, in nanoseconds: calls into the guest, and all that
+    /// is done around them.
+    pub owner_ns: u64,
+    /// Time on a core that readers' calls into the guest have taken, in nanoseconds. Of lookups one in 64 is timed, by chance,
+    /// and stands for all.
+    pub reader_ns: u64,
+    /// Turns on an owner thread that were put off since the tenant had used up its fuel or its time.
+    pub put_off: u64,
     /// Faults, in the order of [`FaultKind::ALL`].
-    pub faults: [u64; 10],
+    pub faults: [u64; 11],
     /// Answers of the guest that the vault refused.
     pub false_claims: u64,
     /// Sessions registered.
@@ -412,6 +434,9 @@ impl<V: Value> Keeper<V> {
             calls: of_calls(&|counts| &counts.calls),
             fuel: of_calls(&|counts| &counts.fuel),
             call_times,
+            owner_ns: stats.owner_ns.read(),
+            reader_ns: calls.iter().map(|calls| calls.reader_ns.read()).sum(),
+            put_off: stats.put_off.read(),
             faults: stats.faults.each_ref().map(Counter::read),
             false_claims: stats.false_claims.read(),
             updates: stats.updates.read(),

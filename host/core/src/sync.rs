@@ -18,6 +18,11 @@ mod real {
 
     pub(crate) use parking_lot::MutexGuard;
 
+    /// Waits for an answer, for at most `deadline`.
+    pub(crate) fn receive_within<T>(answer: &mpsc::Receiver<T>, deadline: Duration) -> Option<T> {
+        answer.recv_timeout(deadline).ok()
+    }
+
     /// A mutex that can be waited for with a deadline. A panic while it is held does not poison it.
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(parking_lot::Mutex<T>);
@@ -153,6 +158,10 @@ mod explored {
         sync::{MutexGuard, RwLockReadGuard as ReadGuard, RwLockWriteGuard as WriteGuard, atomic, mpsc},
         thread,
     };
+
+    pub(crate) fn receive_within<T>(answer: &mpsc::Receiver<T>, _: Duration) -> Option<T> {
+        answer.recv().ok()
+    }
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);

@@ -1,10 +1,15 @@
 //! What an owner thread does in a cache's turn: one unit of work, chosen in a fixed order.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    Call, Callback, Claim, Fault, FuelBudget, Key, OwnedName, Refusal, Session, TakenOut, Terms, Value,
+    Budget, Call, Callback, Claim, Fault, Key, OwnedName, Refusal, Session, TakenOut, Terms, Value,
     cache::{Cache, Instance, Running, Trouble, sleep},
+    line::Line,
     mailbox::Message,
     moving::Origin,
     stats::ReadCounts,
@@ -30,6 +35,12 @@ pub(crate) trait Work: Send + Sync {
     fn queue(&self) -> bool;
     /// Ends the cache without asking the guest.
     fn close(&self);
+    /// Which line it is served by, from the next turn on.
+    fn line(&self) -> &Line;
+    /// What it may take before others have their turn, in nanoseconds. One in debt is first given `quanta_ns`. Owner thread only.
+    fn earn(&self, quanta_ns: i64) -> i64;
+    /// Pays for a turn that has taken `turn_ns` on a core, and at least `least_ns` of its line's time. Owner thread only.
+    fn pay(&self, turn_ns: u64, least_ns: i64);
 }
 
 /// The periodic sweep looks at this part of the vault in one turn, at least so many slots.
@@ -92,9 +103,10 @@ impl Replay {
     }
 }
 
-/// How many calls a replay makes in one turn at most. The turn also ends once they have burned the fuel, or taken the time,
-/// of one `update`.
+/// How many calls a replay makes in one turn at most. The turn also ends once they have burned the fuel of one `update`, or
+/// have taken as long as a turn may that others do not notice.
 const REPLAY_CALLS_MAX: usize = 256;
+const REPLAY_TIME: Duration = Duration::from_micros(500);
 
 #[expect(clippy::disallowed_methods, reason = "ends a turn early; nothing else is decided by it")]
 fn start() -> Instant {
@@ -156,7 +168,11 @@ impl<V: Value> Work for Cache<V> {
             return Turn::Ended;
         }
         let side = &mut *side;
-        if let Some(due_ms) = self.keeper.budget.overdrawn_until(self.keeper.clock.now_ms()) {
+        // Where the guest is not asked, nothing has to be paid for.
+        if !self.is_held.load(Ordering::Acquire)
+            && let Some(due_ms) = self.keeper.budget.overdrawn_until(self.keeper.clock.now_ms())
+        {
+            self.keeper.stats.put_off.add(1);
             return Turn::Idle { due_ms };
         }
         side.is_replays_turn = !side.is_replays_turn;
@@ -182,6 +198,29 @@ impl<V: Value> Work for Cache<V> {
 
     fn close(&self) {
         self.end(&mut self.owner_side.lock());
+    }
+
+    fn line(&self) -> &Line {
+        self.lines.line()
+    }
+
+    fn earn(&self, quanta_ns: i64) -> i64 {
+        let balance = &self.lines.balance_ns;
+        let left = balance.load(Ordering::Relaxed);
+        if left > 0 {
+            return left;
+        }
+        balance.store(left.saturating_add(quanta_ns), Ordering::Relaxed);
+        left.saturating_add(quanta_ns)
+    }
+
+    fn pay(&self, turn_ns: u64, least_ns: i64) {
+        let now_ms = self.keeper.clock.now_ms();
+        self.lines.pay(now_ms, turn_ns, least_ns);
+        self.keeper.stats.owner_ns.add(turn_ns);
+        // What an upgrade takes is not taken from the guest that serves.
+        let upgrade_ns = self.upgrade_ns.swap(0, Ordering::Relaxed);
+        self.keeper.budget.pay_time(now_ms, turn_ns.saturating_sub(upgrade_ns));
     }
 }
 
@@ -591,7 +630,7 @@ impl<V: Value> Cache<V> {
     /// Replays sessions for the length of a turn. True when there is none left.
     pub(crate) fn replay_some(
         &self,
-        budget: &FuelBudget,
+        budget: &Budget,
         replay: &mut Replay,
         mut note: impl FnMut(Key, Session, Call),
     ) -> Result<bool, Fault> {
@@ -604,7 +643,7 @@ impl<V: Value> Cache<V> {
             })?;
             fuel += call.fuel;
             note(key, session, call);
-            if fuel >= self.keeper.limits.write.fuel || start.elapsed() >= self.keeper.limits.write.time {
+            if fuel >= self.keeper.limits.write.fuel || start.elapsed() >= REPLAY_TIME {
                 break;
             }
         }

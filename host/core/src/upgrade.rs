@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Call, Callback, Claim, Fault, FuelBudget, Guest, Key, PartialKey, Session, SessionId, UpgradeError, Value,
+    Budget, Call, Callback, Claim, Fault, Guest, Key, PartialKey, Session, SessionId, UpgradeError, Value,
     breaker::Breaker,
     cache::Cache,
     sync::{atomic::Ordering, mpsc::SyncSender},
@@ -43,7 +43,7 @@ pub(crate) struct Upgrade {
     /// What the first candidate has evicted.
     evictions: HashSet<Claim>,
     /// An upgrade's own, so that what it costs is not taken from the guest that serves.
-    budget: FuelBudget,
+    budget: Budget,
     asked: usize,
 }
 
@@ -98,7 +98,7 @@ impl<V: Value> Cache<V> {
     ) {
         let begun_ms = self.keeper.clock.now_ms();
         let (candidates, evictions) = (Vec::new(), HashSet::new());
-        let budget = FuelBudget::new(&self.keeper.limits);
+        let budget = Budget::new(&self.keeper.limits);
         side.upgrade = Some(Upgrade { guest, reply, begun_ms, candidates, evictions, budget, asked: 0 });
     }
 
@@ -113,7 +113,12 @@ impl<V: Value> Cache<V> {
             self.answer_upgrade(&upgrade.reply, Err(UpgradeError::TooSlow { limit_ms: UPGRADE_MS_MAX }));
             return true;
         }
-        match self.go_on(&mut upgrade) {
+        let from_ns = self.keeper.clock.thread_ns();
+        let gone_on = self.go_on(&mut upgrade);
+        let took_ns = self.keeper.clock.thread_ns().saturating_sub(from_ns);
+        upgrade.budget.pay_time(now_ms, took_ns);
+        self.upgrade_ns.store(took_ns, Ordering::Relaxed);
+        match gone_on {
             Ok(false) => side.upgrade = Some(upgrade),
             Ok(true) => {
                 let reply = upgrade.reply.clone();
@@ -218,7 +223,7 @@ impl<V: Value> Cache<V> {
 
     fn canary_lookup(
         &self,
-        budget: &FuelBudget,
+        budget: &Budget,
         candidate: &mut Candidate,
         key: Key,
         session: Session,
@@ -237,7 +242,7 @@ impl<V: Value> Cache<V> {
 
     fn canary_select(
         &self,
-        budget: &FuelBudget,
+        budget: &Budget,
         candidate: &mut Candidate,
         partial: PartialKey,
     ) -> Result<(), UpgradeError> {
@@ -256,7 +261,7 @@ impl<V: Value> Cache<V> {
         }
     }
 
-    fn canary_size(&self, budget: &FuelBudget, candidate: &mut Candidate) -> Result<(), UpgradeError> {
+    fn canary_size(&self, budget: &Budget, candidate: &mut Candidate) -> Result<(), UpgradeError> {
         let mut call = self.call(Callback::Size);
         let size = self
             .call_on(budget, &mut candidate.replay.running, &mut call, |callbacks, call, cache| {
@@ -267,7 +272,7 @@ impl<V: Value> Cache<V> {
         if is_possible { Ok(()) } else { Err(UpgradeError::FalseClaim { callback: Callback::Size }) }
     }
 
-    fn canary_foldl(&self, budget: &FuelBudget, candidate: &mut Candidate) -> Result<(), UpgradeError> {
+    fn canary_foldl(&self, budget: &Budget, candidate: &mut Candidate) -> Result<(), UpgradeError> {
         let (fun, acc) = self.fold_tokens();
         let mut call = Call::fold(self.keeper.limits.sessions_named(), fun, acc);
         let last = self
@@ -312,7 +317,7 @@ impl<V: Value> Cache<V> {
         }
     }
 
-    fn delete_in(&self, budget: &FuelBudget, candidate: &mut Candidate, key: Key) -> Result<Vec<Claim>, UpgradeError> {
+    fn delete_in(&self, budget: &Budget, candidate: &mut Candidate, key: Key) -> Result<Vec<Claim>, UpgradeError> {
         candidate.given.remove(&key);
         candidate.replay.forget(key);
         let mut call = self.call(Callback::Delete);

@@ -94,6 +94,8 @@ pub struct Terms {
     epoch: u64,
     lifetime_ms: u64,
     expires_ms: u64,
+    /// When it was first registered, where another cache has done that.
+    created_ms: Option<u64>,
 }
 
 impl Terms {
@@ -110,6 +112,12 @@ impl Terms {
     pub fn until(self, expires_ms: u64) -> Self {
         Self { expires_ms: self.expires_ms.min(expires_ms), ..self }
     }
+
+    /// Registered at `created_ms` on the cache's clock, in another cache, from where its life counts.
+    #[must_use]
+    pub fn since(self, created_ms: u64) -> Self {
+        Self { created_ms: Some(created_ms), ..self }
+    }
 }
 
 /// A session that was taken out and given away.
@@ -119,6 +127,8 @@ pub struct Taken<V> {
     pub session: Session,
     /// The session.
     pub value: V,
+    /// When it was registered, on the cache's clock.
+    pub created_ms: u64,
     /// When its life would have ended, on the cache's clock.
     pub expires_ms: u64,
 }
@@ -209,7 +219,7 @@ impl<V: Value> Vault<V> {
 
     /// The terms of a session whose handshake begins now: as long a life as the vault gives.
     pub fn terms(&self) -> Terms {
-        Terms { epoch: self.epoch, lifetime_ms: u64::MAX, expires_ms: u64::MAX }
+        Terms { epoch: self.epoch, lifetime_ms: u64::MAX, expires_ms: u64::MAX, created_ms: None }
     }
 
     /// How many sessions there are, expired ones that no sweep has reached included.
@@ -250,11 +260,12 @@ impl<V: Value> Vault<V> {
             return Err(Refusal::Revoked);
         }
         let lifetime_ms = self.bounds.lifetime_ms.min(terms.lifetime_ms);
-        let expires_ms = now_ms.saturating_add(lifetime_ms).min(terms.expires_ms);
+        let created_ms = terms.created_ms.map_or(now_ms, |created_ms| created_ms.min(now_ms));
+        let expires_ms = created_ms.saturating_add(lifetime_ms).min(terms.expires_ms);
         if expires_ms <= now_ms {
             return Err(Refusal::Expired);
         }
-        let entry = Entry { key, name, value, bytes, created_ms: now_ms, expires_ms, committed: false };
+        let entry = Entry { key, name, value, bytes, created_ms, expires_ms, committed: false };
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() <= VaultBounds::SESSIONS_END as usize => {
@@ -354,8 +365,8 @@ impl<V: Value> Vault<V> {
     pub fn take(&mut self, key: Key, name: Name<'_>, now_ms: u64) -> Result<Taken<V>, NotHeld> {
         let session = self.probe(key, name, now_ms)?;
         let index = self.find(session.into()).ok_or(NotHeld::Absent)?;
-        let Entry { value, expires_ms, .. } = self.take_out(index);
-        Ok(Taken { session, value, expires_ms })
+        let Entry { value, created_ms, expires_ms, .. } = self.take_out(index);
+        Ok(Taken { session, value, created_ms, expires_ms })
     }
 
     /// Takes out every session, admitted ones included, and refuses those whose handshake has begun by now. Gives their

@@ -363,7 +363,7 @@ fn a_vault_moves_oldest_first_and_no_session_lives_longer_for_it() {
     to.update(name(&[7]), Secret::new(b"newer".to_vec())).unwrap();
     assert_eq!(hand_over(&mut house.owner, &mut to), 200);
     house.owner.settle();
-    assert_eq!((house.reader.size().held, house.reader.size().claimed), (0, Some(0)));
+    assert_eq!((house.reader.size().held, house.reader.size().claimed), (0, None), "its guest is asked no more");
     assert_eq!((reader.size().held, reader.size().claimed), (201, Some(201)));
     assert_eq!(reader.lookup(name(&[7])).unwrap().expose(), b"newer");
     let order = reader.foldl(Vec::new(), |mut ids, found| {
@@ -395,4 +395,35 @@ fn what_a_smaller_cache_does_not_hold_is_dropped_and_the_newest_stay() {
     let (mut ended, _) = house.owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
     drop(house.owners);
     assert_eq!(hand_over(&mut house.owner, &mut ended), 0, "a cache that has ended has and takes nothing");
+}
+
+#[test]
+fn a_session_that_moves_keeps_when_it_was_registered_and_a_shorter_life_counts_from_there() {
+    let mut house = House::open(1);
+    let clock = house.owners.clock().clone();
+    house.update(0..1);
+    clock.advance(5_000);
+    house.update(1..2);
+    let mut shorter = config();
+    shorter.limits.lifetime = Duration::from_secs(4);
+    let (mut to, reader) = house.owners.open::<Secret>(shorter, Arc::new(NativeLru)).unwrap();
+    assert_eq!(hand_over(&mut house.owner, &mut to), 1, "the first is five seconds old already");
+    assert!(reader.lookup(name(&[1])).is_some());
+    // It moves on, and on, and grows no younger.
+    for _ in 0..3 {
+        clock.advance(1_000);
+        let mut next = config();
+        next.limits.lifetime = Duration::from_secs(4);
+        let (mut next, reader) = house.owners.open::<Secret>(next, Arc::new(NativeLru)).unwrap();
+        assert_eq!(hand_over(&mut to, &mut next), 1);
+        assert!(reader.lookup(name(&[1])).is_some());
+        to = next;
+    }
+    clock.advance(1_000);
+    let mailbox = to.mailbox();
+    assert_eq!(to.stats().sessions, 1, "no sweep has come by");
+    drop(mailbox);
+    let (mut last, reader) = house.owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    assert_eq!(hand_over(&mut to, &mut last), 0);
+    assert_eq!(reader.lookup_or_why(name(&[1])), Err(Miss::Absent));
 }

@@ -11,9 +11,9 @@ use std::{
 };
 
 use innkeeper_core::{
-    Acc, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun,
-    FuelBudget, Guest, Host, InitArgs, Key, Limits, Miss, Name, NativeLru, OwnedName, Owner, Owners, PartialKey,
-    Reader, Role, Secret, Session, SizeClass, UpgradeError,
+    Acc, Budget, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun,
+    Guest, Host, InitArgs, Key, Limits, Miss, Name, NativeLru, OwnedName, Owner, Owners, PartialKey, Reader, Role,
+    Secret, Session, SizeClass, UpgradeError,
 };
 
 /// What a guest does in place of being good, in one callback.
@@ -298,7 +298,7 @@ fn a_tenant_over_its_fuel_budget_is_not_asked_until_it_fills() {
     let owners = Owners::new(1, clock.clone());
     let mut config = config();
     (config.limits.fuel_per_s, config.limits.fuel_burst) = (200_000_000, 200_000_000);
-    let budget = FuelBudget::new(&config.limits);
+    let budget = Budget::new(&config.limits);
     config.budget = Some(budget);
     let (mut owner, reader) = owners.open::<Secret>(config.clone(), Bad::new(Vice::Burns(100_000))).unwrap();
     owner.update(name(&[1]), secret()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use innkeeper_core::{
-    CacheConfig, FuelBudget, Guest, OpenError, Owner, Owners, Reader, Role, Secret, Terms, UpgradeError, UpgradeReport,
+    Budget, CacheConfig, Guest, OpenError, Owner, Owners, Reader, Role, Secret, Terms, UpgradeError, UpgradeReport,
 };
 use innkeeper_rustls::ClientSession;
 
@@ -13,7 +13,7 @@ use crate::{StartError, TenantConfig, setup::Readers};
 pub(crate) struct Caches {
     config: CacheConfig,
     pub(crate) guest: Arc<dyn Guest>,
-    budget: FuelBudget,
+    budget: Budget,
     server: Owner<Secret>,
     client: Option<Owner<ClientSession>>,
 }
@@ -22,7 +22,7 @@ impl Caches {
     /// Opens what a tenant needs: blocks until its guest's `init` has answered, once for each role.
     pub(crate) fn open(config: &TenantConfig, owners: &Owners) -> Result<(Self, Readers), StartError> {
         let TenantConfig { name, cache, guest, .. } = config;
-        let budget = cache.budget.clone().unwrap_or_else(|| FuelBudget::new(&cache.limits));
+        let budget = cache.budget.clone().unwrap_or_else(|| Budget::new(&cache.limits));
         let server = CacheConfig { role: Role::Server, budget: Some(budget.clone()), ..cache.clone() };
         let failed = |source| StartError::Cache { tenant: name.clone(), source };
         let (server, reader) = owners.open(server, Arc::clone(guest)).map_err(failed)?;

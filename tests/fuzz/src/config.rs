@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use arbitrary::Arbitrary;
 use innkeeper_core::{
-    CacheConfig, Clock, FuelBudget, Grant, LimitError, Limits, Name, NativeLru, OpenError, Overflow, Owner, Owners,
+    CacheConfig, Clock, Budget, Grant, LimitError, Limits, Name, NativeLru, OpenError, Overflow, Owner, Owners,
     Property, Reader, Refusal, Role, Secret, SizeClass,
 };
 
@@ -200,7 +200,7 @@ impl Attempt {
         }
         let property = |(name, value): &(String, String)| Property { name: name.clone(), value: value.clone() };
         config.properties = self.properties.iter().map(property).collect();
-        config.budget = self.budget.as_ref().map(|settings| FuelBudget::new(&settings.limits()));
+        config.budget = self.budget.as_ref().map(|settings| Budget::new(&settings.limits()));
         config
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn stopped_by(outcome: &Outcome) -> Vec<&'static str> {
                 ("claim-check", stats.cache.false_claims > folds().filter(|error| is_broken(*error)).count() as u64),
                 ("fold-check", folds().any(is_broken)),
                 ("fuel-budget", stats.cache.misses(Miss::OverBudget) > 0),
+                ("time-budget", stats.cache.misses(Miss::OverTime) > 0 || stats.cache.put_off > 0),
                 ("log-rate", stats.cache.log_lines_dropped > 0),
                 ("own-sessions-only", stats.cache.evicted > 0),
                 ("exact-count", miscounts),
@@ -60,5 +61,6 @@ fn limit_of(kind: FaultKind) -> &'static str {
         FaultKind::Stack => "stack",
         FaultKind::Misuse => "host-interface",
         FaultKind::Instantiate => "instantiation",
+        FaultKind::ThreadStack => "thread-stack",
     }
 }

@@ -1,0 +1,151 @@
+//! Which owner thread serves a cache: one of those for short turns, or the one for long turns.
+//!
+//! A guest's call cannot be put off halfway, so whoever waits for the same thread waits for it to end. A cache whose turns are
+//! long is therefore served by a thread that only such caches share. [`Lane`] is pure, as the breaker is: time goes in, a decision comes out.
+
+use std::sync::Arc;
+
+use crate::{
+    line::Line,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+};
+
+/// A turn that takes longer than this on a core is long: some hundred times what an update takes.
+const LONG_NS: u64 = 2_000_000;
+/// So many short turns prove a new guest.
+const TURNS_TO_PROVE: u32 = 16;
+/// So long after a long turn a cache is served among the short ones again.
+const PAROLE_MS_MIN: u64 = 10_000;
+/// The longest it takes. It doubles with each long turn that comes while it is served among the short ones.
+const PAROLE_MS_MAX: u64 = 60 * 60 * 1_000;
+
+/// So long after the last of these the wait is the shortest again.
+const QUIET_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// The history of one cache's turns.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    is_long: bool,
+    turns_left: u32,
+    until_ms: u64,
+    parole_ms: u64,
+    relapsed_ms: u64,
+}
+
+impl Lane {
+    /// A new cache begins among the long ones: its first turn is its guest's `init`.
+    pub(crate) fn new() -> Self {
+        Self { is_long: true, turns_left: TURNS_TO_PROVE, until_ms: 0, parole_ms: PAROLE_MS_MIN, relapsed_ms: 0 }
+    }
+
+    /// Notes a turn, and says whether the cache's next turn is among the long ones.
+    pub(crate) fn note(&mut self, now_ms: u64, turn_ns: u64) -> bool {
+        if turn_ns > LONG_NS {
+            if !self.is_long {
+                let is_quiet = now_ms.saturating_sub(self.relapsed_ms) > QUIET_MS;
+                self.parole_ms = if is_quiet { PAROLE_MS_MIN } else { (2 * self.parole_ms).min(PAROLE_MS_MAX) };
+                self.relapsed_ms = now_ms;
+            }
+            (self.is_long, self.turns_left) = (true, TURNS_TO_PROVE);
+            self.until_ms = now_ms.saturating_add(self.parole_ms);
+        } else if self.is_long {
+            self.turns_left = self.turns_left.saturating_sub(1);
+            self.is_long = self.turns_left > 0 || now_ms < self.until_ms;
+        }
+        self.is_long
+    }
+}
+
+/// The lines that may serve a cache, which of them does, and what it owes to the others there. Written by the owner thread that
+/// serves it.
+pub(crate) struct Lines {
+    short: Arc<Line>,
+    long: Arc<Line>,
+    lane: Mutex<Lane>,
+    /// Mirrors the lane's.
+    is_long: AtomicBool,
+    pub(crate) balance_ns: AtomicI64,
+}
+
+impl Lines {
+    pub(crate) fn new(short: Arc<Line>, long: Arc<Line>) -> Self {
+        let (lane, is_long) = (Mutex::new(Lane::new()), AtomicBool::new(true));
+        Self { short, long, lane, is_long, balance_ns: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        if self.is_long.load(Ordering::Acquire) { &self.long } else { &self.short }
+    }
+
+    /// Pays for a turn. The next one may be on the other line.
+    pub(crate) fn pay(&self, now_ms: u64, turn_ns: u64, least_ns: i64) {
+        let cost_ns = i64::try_from(turn_ns).unwrap_or(i64::MAX).max(least_ns);
+        let left_ns = self.balance_ns.load(Ordering::Relaxed).saturating_sub(cost_ns);
+        self.balance_ns.store(left_ns, Ordering::Relaxed);
+        let is_long = self.lane.lock().note(now_ms, turn_ns);
+        self.is_long.store(is_long, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: u64 = LONG_NS;
+    const LONG: u64 = LONG_NS + 1;
+
+    /// The time at which short turns, ten in a second, take a cache back among the short ones.
+    fn back_ms(lane: &mut Lane, mut now_ms: u64) -> u64 {
+        while lane.note(now_ms, SHORT) {
+            now_ms += 100;
+        }
+        now_ms
+    }
+
+    #[test]
+    fn a_new_cache_is_among_the_short_ones_after_sixteen_short_turns() {
+        let mut lane = Lane::new();
+        assert!((1..TURNS_TO_PROVE).all(|_| lane.note(1, SHORT)));
+        assert!(!lane.note(1, SHORT));
+        assert!(!lane.note(1, 0));
+    }
+
+    #[test]
+    fn a_guest_that_is_always_slow_never_comes_among_the_short_ones() {
+        let mut lane = Lane::new();
+        assert!((0..10_000).all(|turn| lane.note(turn * 1_000, if turn % 2 == 0 { LONG } else { SHORT })));
+    }
+
+    #[test]
+    fn each_relapse_doubles_the_wait_up_to_an_hour_and_a_quiet_day_forgives() {
+        let mut lane = Lane::new();
+        let mut now_ms = back_ms(&mut lane, 1);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            assert!(lane.note(now_ms, LONG));
+            let back_ms = back_ms(&mut lane, now_ms + 100);
+            waits.push((back_ms - now_ms) / 1_000);
+            now_ms = back_ms;
+        }
+        assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1_280, 2_560, 3_600, 3_600, 3_600, 3_600]);
+        now_ms += QUIET_MS + 1;
+        assert!(lane.note(now_ms, LONG));
+        assert_eq!(back_ms(&mut lane, now_ms + 100) - now_ms, PAROLE_MS_MIN);
+    }
+
+    #[test]
+    fn what_a_guest_can_take_from_the_short_ones_is_little() {
+        let mut lane = Lane::new();
+        let (mut now_ms, mut taken_ms) = (1, 0);
+        // It is quick until it is among the short ones, and then takes all that a call may.
+        while now_ms < 24 * 60 * 60 * 1_000 {
+            now_ms = back_ms(&mut lane, now_ms);
+            taken_ms += 50;
+            lane.note(now_ms, 50_000_000);
+        }
+        assert!(taken_ms < 2_000, "{taken_ms} ms in a day");
+    }
+}

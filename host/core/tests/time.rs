@@ -1,0 +1,310 @@
+//! Time on a core is a budget of the tenant, and what owner threads share themselves out by.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::Duration,
+};
+
+use innkeeper_core::{
+    Acc, CacheConfig, CacheRef, Call, Callback, Callbacks, Claim, Clock, Fault, FoldFun, Guest, Host, InitArgs, Key,
+    Limits, Mailbox, Miss, Name, NativeLru, Owner, Owners, PartialKey, Reader, Role, Secret, Session, SizeClass,
+};
+
+/// The native guest, whose calls take time on a core by the cache's clock, and which may wait before each.
+struct Slow {
+    /// What a call of the owner takes, and what a reader's does, in microseconds.
+    owner_us: AtomicU64,
+    reader_us: AtomicU64,
+    /// What `init` sees of the clock.
+    now_ms: AtomicU64,
+    updates: AtomicU64,
+    order: Option<Sender<&'static str>>,
+    /// What the next update waits for.
+    gate: Mutex<Option<Receiver<()>>>,
+    name: &'static str,
+}
+
+impl Slow {
+    fn new() -> Self {
+        let (owner_us, reader_us, now_ms, updates, gate) = Default::default();
+        Self { owner_us, reader_us, now_ms, updates, order: None, gate, name: "" }
+    }
+
+    fn begin(&self, call: &Call) {
+        let us = if call.callback().is_owners() { &self.owner_us } else { &self.reader_us };
+        Clock::work(Duration::from_micros(us.load(Ordering::Acquire)));
+        if call.callback() == Callback::Update {
+            self.updates.fetch_add(1, Ordering::AcqRel);
+            if let Some(order) = &self.order {
+                order.send(self.name).unwrap();
+            }
+            let gate = self.gate.lock().unwrap().take();
+            if let Some(gate) = gate {
+                gate.recv().unwrap();
+            }
+        }
+    }
+}
+
+struct SlowGuest(Arc<Slow>);
+
+struct SlowInstance {
+    slow: Arc<Slow>,
+    inner: Box<dyn Callbacks>,
+}
+
+impl Guest for SlowGuest {
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        self.0.now_ms.store(host.now_ms(), Ordering::Release);
+        let inner = NativeLru.instantiate(host, limits)?;
+        Ok(Box::new(SlowInstance { slow: Arc::clone(&self.0), inner }))
+    }
+}
+
+impl Callbacks for SlowInstance {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        self.slow.begin(call);
+        self.inner.init(call, args)
+    }
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        self.inner.terminate(call, cache)
+    }
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        self.slow.begin(call);
+        self.inner.update(call, cache, key, session)
+    }
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.slow.begin(call);
+        self.inner.delete(call, cache, key)
+    }
+    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        self.slow.begin(call);
+        self.inner.lookup(call, cache, key)
+    }
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        self.slow.begin(call);
+        self.inner.select_session(call, cache, partial)
+    }
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.inner.size(call, cache)
+    }
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        self.inner.foldl(call, fun, acc, cache)
+    }
+}
+
+fn config(tenant: &str) -> CacheConfig {
+    CacheConfig::new(tenant, Role::Server, Limits::new(SizeClass::Small))
+}
+
+fn open(owners: &Owners, slow: &Arc<Slow>) -> (Owner<Secret>, Reader<Secret>) {
+    owners.open(config("slow"), Arc::new(SlowGuest(Arc::clone(slow)))).unwrap()
+}
+
+fn id(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+fn name(id: &[u8; 4]) -> Name<'_> {
+    Name { partial: b"host", id }
+}
+
+fn post(mailbox: &Mailbox<Secret>, number: u32) -> bool {
+    mailbox.update(name(&id(number)), Secret::new(b"session".to_vec()))
+}
+
+/// Moves the clock until the cache has no turn that is put off any more.
+fn pass_until(clock: &Clock, mut is_done: impl FnMut() -> bool) -> u64 {
+    let mut passed_ms = 0;
+    while !is_done() {
+        clock.advance(1);
+        passed_ms += 1;
+        std::thread::yield_now();
+        assert!(passed_ms < 10_000_000, "it never ends");
+    }
+    passed_ms
+}
+
+#[test]
+fn an_owners_turns_wait_once_the_tenants_time_is_used_up_and_metrics_show_it() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let slow = Arc::new(Slow::new());
+    let (owner, reader) = open(&owners, &slow);
+    slow.owner_us.store(36_000, Ordering::Release);
+    (0..100).for_each(|number| assert!(post(reader.mailbox(), number)));
+    // Four hundred milliseconds are there from the start: eleven calls, and one that overdraws them.
+    while owner.stats().put_off == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(slow.updates.load(Ordering::Acquire), 12);
+    let stats = owner.stats();
+    assert_eq!((stats.owner_ns, stats.reader_ns), (12 * 36_000_000, 0));
+    // A reader is not asked either, and nothing is used up.
+    assert_eq!(reader.take_or_why(name(&id(0))).map(|_| ()), Err(Miss::OverTime));
+    assert_eq!(reader.lookup_or_why(name(&id(0))).map(|_| ()), Err(Miss::OverTime));
+    assert!(reader.holds(name(&id(0))));
+    // From then on a fifth of the time that passes: 36 ms want 180.
+    let passed_ms = pass_until(&clock, || slow.updates.load(Ordering::Acquire) >= 32);
+    assert!(passed_ms >= 19 * 180, "{passed_ms} ms for twenty calls of 36 ms at 200 ms a second");
+    assert_eq!(owner.stats().misses(Miss::OverTime), 2);
+}
+
+#[test]
+fn a_readers_time_is_the_tenants_too() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let slow = Arc::new(Slow::new());
+    let (mut owner, reader) = open(&owners, &slow);
+    owner.update(name(&id(1)), Secret::new(b"session".to_vec())).unwrap();
+    // Each selection is timed, and of lookups a sample that stands for all.
+    slow.reader_us.store(2_000, Ordering::Release);
+    let selected = (0..1_000).take_while(|_| reader.select_session(b"host", 1).len() == 1).count();
+    assert_eq!(selected, 201, "400 ms, and one that overdraws them");
+    clock.advance(3_600_000);
+    let looked_up = (0..100_000).take_while(|_| reader.lookup(name(&id(1))).is_some()).count();
+    assert!((1..5_000).contains(&looked_up), "{looked_up} lookups of 2 ms within 400 ms");
+    assert_eq!(owner.stats().misses(Miss::OverTime), 1, "a lookup's; a selection tells no cause");
+}
+
+#[test]
+fn an_upgrade_pays_for_itself() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let slow = Arc::new(Slow::new());
+    let (mut owner, reader) = owners.open::<Secret>(config("honest"), Arc::new(NativeLru)).unwrap();
+    (0..9).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
+    // `init`, the replay, and what the canary deletes: 385 ms of the 400 that there are.
+    slow.owner_us.store(35_000, Ordering::Release);
+    owner.upgrade(Arc::new(SlowGuest(Arc::clone(&slow)))).unwrap();
+    assert!(owner.stats().owner_ns >= 11 * 35_000_000, "{} ns", owner.stats().owner_ns);
+    // The tenant has its own still.
+    (9..20).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
+    assert!(reader.lookup(name(&id(3))).is_some());
+    assert_eq!(owner.stats().put_off, 0);
+}
+
+/// A slow cache and an honest one, both proven, whose updates say in which order they come.
+fn two(owners: &Owners) -> ([Arc<Slow>; 2], Vec<(Owner<Secret>, Reader<Secret>)>, Receiver<&'static str>) {
+    let (order, came) = channel();
+    let guest = |name| {
+        let order = Some(order.clone());
+        Arc::new(Slow { order, name, ..Slow::new() })
+    };
+    let both = [guest("slow"), guest("honest")];
+    let mut opened: Vec<_> = both.iter().map(|slow| open(owners, slow)).collect();
+    for (owner, _) in &mut opened {
+        (0..40).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
+    }
+    assert_eq!(came.try_iter().count(), 80);
+    (both, opened, came)
+}
+
+#[test]
+fn a_long_turn_is_paid_back_before_the_next_and_long_turns_go_elsewhere() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let ([slow, honest], mut opened, came) = two(&owners);
+    slow.owner_us.store(1_900, Ordering::Release);
+    // Both have much to do, and one of them takes a thousand times as long for each.
+    let (open_gate, gate) = channel();
+    *honest.gate.lock().unwrap() = Some(gate);
+    let (slow_reader, honest_reader) = (opened[0].1.clone(), opened[1].1.clone());
+    for number in 100..200 {
+        assert!(post(honest_reader.mailbox(), number) && post(slow_reader.mailbox(), number));
+    }
+    open_gate.send(()).unwrap();
+    opened[1].0.settle();
+    // Afterwards the slow one has the thread to itself.
+    let before: Vec<&str> = came.try_iter().collect();
+    let last_short = before.iter().rposition(|name| *name == "honest").unwrap();
+    let slow_turns = before[..last_short].iter().filter(|name| **name == "slow").count();
+    assert!(slow_turns <= 2, "{slow_turns} long turns came before a hundred short ones");
+}
+
+#[test]
+fn a_guest_sees_nothing_of_how_old_the_process_is() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let seen = |_| {
+        let slow = Arc::new(Slow::new());
+        let _opened = open(&owners, &slow);
+        slow.now_ms.load(Ordering::Acquire)
+    };
+    let seen: Vec<u64> = (0..20).map(seen).collect();
+    assert!(seen.iter().all(|now_ms| *now_ms > 24 * 60 * 60 * 1_000 && *now_ms < 1 << 53), "{seen:?}");
+    assert!(seen.windows(2).any(|pair| pair[0].abs_diff(pair[1]) > 1_000_000), "{seen:?}");
+}
+
+#[test]
+fn a_take_uses_nothing_up_where_nobody_can_be_asked() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let (mut owner, reader) = owners.open::<Secret>(config("faulty"), Arc::new(Traps)).unwrap();
+    (0..20).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
+    // Asked once, it traps: that session was taken, and the guest had its say.
+    assert_eq!(reader.take_or_why(name(&id(0))).map(|_| ()), Err(Miss::Fault));
+    owner.settle();
+    for number in 1..20 {
+        assert_eq!(reader.take_or_why(name(&id(number))).map(|_| ()), Err(Miss::Down), "in its backoff");
+        assert!(reader.holds(name(&id(number))));
+    }
+    // Until it is suspended.
+    let mut number = 1;
+    while owner.stats().state != innkeeper_core::CacheState::Suspended {
+        clock.advance(1_000);
+        owner.settle();
+        if reader.take_or_why(name(&id(number))).map(|_| ()) == Err(Miss::Fault) {
+            number += 1;
+        }
+        assert!(number < 20);
+    }
+    assert_eq!(reader.take_or_why(name(&id(19))).map(|_| ()), Err(Miss::Down));
+    assert_eq!(owner.stats().sessions, 20 - u64::from(number));
+    let held = (number..20).filter(|number| reader.holds(name(&id(*number)))).count();
+    assert_eq!(held, 20 - number as usize);
+}
+
+/// The native guest, but that each lookup traps.
+struct Traps;
+
+struct Trapping(Box<dyn Callbacks>);
+
+impl Guest for Traps {
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        Ok(Box::new(Trapping(NativeLru.instantiate(host, limits)?)))
+    }
+}
+
+impl Callbacks for Trapping {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        self.0.init(call, args)
+    }
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        self.0.terminate(call, cache)
+    }
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        self.0.update(call, cache, key, session)
+    }
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.0.delete(call, cache, key)
+    }
+    fn lookup(&mut self, _: &mut Call, _: CacheRef, _: Key) -> Result<Option<Claim>, Fault> {
+        Err(Fault::Trap { reason: "it always does".into() })
+    }
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        self.0.select_session(call, cache, partial)
+    }
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.0.size(call, cache)
+    }
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        self.0.foldl(call, fun, acc, cache)
+    }
+}
