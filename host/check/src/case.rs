@@ -141,6 +141,7 @@ impl Case {
         }
         subject.limits.init.time = Duration::from_secs(60);
         subject.limits.fuel_burst = 1 << 50;
+        subject.limits.time_burst = Duration::from_secs(3_600);
         let run = || match self.check {
             Check::Alone(check) => check(&subject),
             Check::Random(check) => check(&subject, options.runs),

@@ -29,10 +29,13 @@ use innkeeper_proxy::{
 use tokio::task::JoinSet;
 
 use self::report::Row;
-use crate::loopback::{
-    Progress, Stand,
-    client::{self, Visits},
-    upstream,
+use crate::{
+    compiler,
+    loopback::{
+        Progress, Stand,
+        client::{self, Visits},
+        upstream,
+    },
 };
 
 /// Runs every hostile guest against a live proxy with two honest tenants, on loopback.
@@ -77,7 +80,7 @@ enum Outcome {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = compiler::runtime()?;
     let done = runtime.block_on(run_on(options));
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
@@ -155,7 +158,7 @@ struct Round {
 impl House {
     async fn open() -> anyhow::Result<Self> {
         let upstream = upstream::start().await?;
-        let loader = GuestLoader::new()?;
+        let loader = GuestLoader::new(compiler::apart())?;
         let (mut neighbours, mut tenants) = (Vec::new(), Vec::new());
         for name in NEIGHBOURS {
             let (stand, tls) = Stand::new(name)?;
@@ -170,8 +173,8 @@ impl House {
             maxima: None,
             tenants,
         };
-        // A clock of its own, so that hours pass in a round.
-        let clock = Clock::manual();
+        // A clock of its own, so that hours pass in a round. What calls take on a core is what they take.
+        let clock = Clock::manual_at_work();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let proxy = Proxy::start(config, Owners::new(threads, clock.clone())).await?;
         Ok(Self { proxy: Arc::new(proxy), loader, clock, upstream, neighbours })

@@ -22,10 +22,13 @@ use innkeeper_proxy::{
 use tokio::time::Instant;
 
 use self::report::Row;
-use crate::loopback::{
-    Progress, Stand,
-    client::{self, Visits},
-    upstream,
+use crate::{
+    compiler,
+    loopback::{
+        Progress, Stand,
+        client::{self, Visits},
+        upstream,
+    },
 };
 
 /// Shows real TLS clients resuming through untrusted guests, on loopback.
@@ -46,7 +49,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = compiler::runtime()?;
     let done = runtime.block_on(run_on(options));
     // Connections that hang on an upstream do not keep the demo.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -117,7 +120,7 @@ fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Artifact>> {
 
 /// Loads every guest that could be built, and makes a tenant of it with a certificate of its own.
 fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Result<(Vec<Stall>, Vec<TenantConfig>)> {
-    let loader = GuestLoader::new()?;
+    let loader = GuestLoader::new(compiler::apart())?;
     let limits = Limits::new(SizeClass::Small);
     let mut stands = Vec::new();
     let mut tenants = Vec::new();

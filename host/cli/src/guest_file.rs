@@ -4,7 +4,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use innkeeper_core::{Guest, Limits, Property, Role, SizeClass, Solo};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
+
+use crate::compiler;
 
 /// Which component, and how it is opened.
 #[derive(clap::Args)]
@@ -99,7 +101,7 @@ pub(crate) fn load_as(
         compile_cache,
         backtraces: true,
         parallel_compilation: true,
-        ..EngineConfig::new(class)
+        ..EngineConfig::new(class, compiler::apart())
     };
     let load = || Checked::new(bytes, &limits)?.compile(&Engine::new(config)?)?.link(wasi);
     let guest: Arc<dyn Guest> = Arc::new(load().map_err(|error| with_wasi_hint(&error))?);
@@ -122,6 +124,7 @@ fn with_wasi_hint(error: &innkeeper_wasm::LoadError) -> String {
 
 /// A call into a component that does nothing, on an engine set up as a guest's is: the floor of every call.
 pub(crate) fn empty_call() -> anyhow::Result<impl FnMut()> {
-    let engine = Engine::new(EngineConfig { instances: 1, ..EngineConfig::new(SizeClass::Small) })?;
+    let engine =
+        Engine::new(EngineConfig { instances: 1, ..EngineConfig::new(SizeClass::Small, Compilation::Trusted) })?;
     Ok(engine.empty_call()?)
 }

@@ -9,6 +9,7 @@ mod inspect;
 mod new;
 mod serve;
 
+mod compiler;
 mod guest_file;
 mod loopback;
 mod settings;
@@ -39,6 +40,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if compiler::is_asked_for() {
+        return innkeeper_wasm::compiler_main();
+    }
     let cli = Cli::parse();
     // A server logs as its configuration says.
     if !matches!(cli.command, Command::Serve(_)) {

@@ -14,6 +14,7 @@ use innkeeper_serve::{
 };
 
 use crate::{
+    compiler,
     loopback::table::{self, Column},
     settings,
 };
@@ -76,6 +77,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     }
     let path = options.config.clone().context("no configuration file\nhint: innkeeper serve --config FILE")?;
     let overrides = Overrides {
+        compilation: compiler::apart(),
         admin_address: options.admin.clone(),
         log_format: options.log_format.map(|format| match format {
             Format::Human => LogFormat::Human,
@@ -110,8 +112,7 @@ fn serve(config: ServerConfig, settings: Settings) -> anyhow::Result<ExitCode> {
         socket.with_context(|| format!("socket {number} of systemd is no TCP listener\nhint: use `ListenStream=`"))
     });
     let sockets = sockets.collect::<anyhow::Result<Vec<TcpListener>>>()?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime = compiler::runtime()?;
     let served = runtime.block_on(async {
         // First, so that no signal ends the process halfway.
         let mut life = Life::new().context("cannot listen for signals")?;

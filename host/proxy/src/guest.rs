@@ -6,11 +6,13 @@ use std::{
 };
 
 use innkeeper_core::{Guest, Limits, SizeClass};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, LoadError, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, LoadError, Wasi};
 
 /// What a loader's engines are made with: one for each size class, once a guest wants it.
 #[derive(Clone, Debug)]
 pub struct LoaderConfig {
+    /// Who compiles components.
+    pub compilation: Compilation,
     /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
     /// process.
     pub compile_cache: Option<PathBuf>,
@@ -24,26 +26,30 @@ pub struct LoaderConfig {
     pub limits_large: Limits,
 }
 
-impl Default for LoaderConfig {
-    fn default() -> Self {
+impl LoaderConfig {
+    /// How many small and how many large instances can live at a time, where nothing else is said.
+    pub const INSTANCES: [u32; 2] = [1_000, 100];
+
+    /// The defaults: no compile cache, and instances of the size classes' own limits.
+    pub fn new(compilation: Compilation) -> Self {
+        let [instances_small, instances_large] = Self::INSTANCES;
         Self {
+            compilation,
             compile_cache: None,
-            instances_small: 1_000,
-            instances_large: 100,
+            instances_small,
+            instances_large,
             limits_small: Limits::new(SizeClass::Small),
             limits_large: Limits::new(SizeClass::Large),
         }
     }
-}
 
-impl LoaderConfig {
     fn engine(&self, class: SizeClass) -> EngineConfig {
         let (instances, limits) = match class {
             SizeClass::Small => (self.instances_small, &self.limits_small),
             SizeClass::Large => (self.instances_large, &self.limits_large),
         };
         let (limits, compile_cache) = (limits.clone(), self.compile_cache.clone());
-        EngineConfig { instances, limits, compile_cache, ..EngineConfig::new(class) }
+        EngineConfig { instances, limits, compile_cache, ..EngineConfig::new(class, self.compilation.clone()) }
     }
 }
 
@@ -58,9 +64,9 @@ impl GuestLoader {
     /// Prepares to load small guests.
     ///
     /// # Errors
-    /// When the system does not have the address space for the engine's pool.
-    pub fn new() -> Result<Self, LoadError> {
-        Self::with(LoaderConfig::default())
+    /// When the system does not have the address space for the engine's pool, or what is to compile does not start.
+    pub fn new(compilation: Compilation) -> Result<Self, LoadError> {
+        Self::with(LoaderConfig::new(compilation))
     }
 
     /// Prepares to load small guests, and large ones once there is one.

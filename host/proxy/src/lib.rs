@@ -27,7 +27,7 @@ mod transfer;
 
 pub use innkeeper_core as core;
 pub use innkeeper_rustls::{ClientAuth, Resumption};
-pub use innkeeper_wasm::{LoadError, Wasi};
+pub use innkeeper_wasm::{Compilation, Helper, LoadError, Wasi};
 pub use tokio_rustls::rustls;
 
 pub use crate::{

@@ -23,7 +23,7 @@ use std::{
 };
 
 use innkeeper_proxy::{
-    CHANGED_AT_ONCE, ListenerConfig, LoaderConfig, ProxyLimits,
+    CHANGED_AT_ONCE, Compilation, ListenerConfig, LoaderConfig, ProxyLimits,
     core::{LimitError, Limits, SizeClass},
     rustls::pki_types::DnsName,
 };
@@ -50,8 +50,10 @@ pub(crate) use self::{
 const CONFIG_BYTES_MAX: usize = 32 << 20;
 
 /// Settings that the command line and the environment put in the place of the file's.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Overrides {
+    /// Who compiles components. The file does not say.
+    pub compilation: Compilation,
     /// In the place of `admin.address`.
     pub admin_address: Option<String>,
     /// In the place of `log.format`.
@@ -60,6 +62,13 @@ pub struct Overrides {
     pub log_filter: Option<String>,
     /// In the place of `guests.compile_cache`.
     pub compile_cache: Option<PathBuf>,
+}
+
+impl Overrides {
+    /// Nothing is put in the place of the file's.
+    pub fn none(compilation: Compilation) -> Self {
+        Self { compilation, admin_address: None, log_format: None, log_filter: None, compile_cache: None }
+    }
 }
 
 /// Reads a configuration file and the files that it names, and checks all of it. Blocking.
@@ -327,7 +336,8 @@ fn check_loader(
     let compile_cache =
         compile_cache.map(|path| std::path::absolute(files.path(path)).unwrap_or_else(|_| path.clone()));
     let (instances_small, instances_large) = (*instances_small, *instances_large);
-    LoaderConfig { compile_cache, instances_small, instances_large, limits_small, limits_large }
+    let compilation = overrides.compilation.clone();
+    LoaderConfig { compilation, compile_cache, instances_small, instances_large, limits_small, limits_large }
 }
 
 /// Maxima are limits themselves, each within its own range.

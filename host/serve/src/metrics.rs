@@ -1,7 +1,7 @@
 //! `/metrics`: every counter, as Prometheus reads it. Each metric is defined once, with what it means and when to worry; the
 //! operator's reference is made of the same table.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use innkeeper_proxy::{
     ProxyStats, Rejection, TenantStats, Times, UpstreamStats,
@@ -76,13 +76,15 @@ metrics! {
     HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"] "How long completed handshakes took. In the role `client`, full and resumed ones together.", "The upper buckets fill: the machine is short of cores, or the guest of a tenant takes its time.";
     Lookups Counter "innkeeper_lookups_total" ["tenant", "role"] "Sessions that were asked for.", "";
     Hits Counter "innkeeper_lookup_hits_total" ["tenant", "role"] "Lookups that gave a session.", "";
-    Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"] "Lookups that gave none, by cause.", "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more fuel than it may. `declined`: it forgets. `absent` and `expired` are as clients do.";
+    Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"] "Lookups that gave none, by cause.", "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more fuel than it may. `over-time`: it takes more time on a core than it may. `declined`: it forgets. `absent` and `expired` are as clients do.";
     Updates Counter "innkeeper_updates_total" ["tenant", "role"] "Sessions registered.", "";
     Refused Counter "innkeeper_updates_refused_total" ["tenant", "role"] "Sessions that the vault did not take.", "It grows: sessions are larger than `session_bytes`, as with long chains of client certificates.";
     Evictions Counter "innkeeper_evictions_total" ["tenant", "role", "by"] "Sessions that left before they were used up: by the `guest`, by `overflow` of the vault, by `expiry`, by `revocation`.", "`overflow` grows while sessions are young: raise `sessions` or `vault_bytes`.";
     Sessions Gauge "innkeeper_sessions" ["tenant", "role"] "Sessions in the vault.", "";
     VaultBytes Gauge "innkeeper_vault_bytes" ["tenant", "role"] "What they take.", "";
     Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_calls_total)`, grows with the number of sessions: the guest does not scale.";
+    GuestSeconds Counter "innkeeper_guest_cpu_seconds_total" ["tenant", "role", "thread"] "Time on a core that the tenant's guest has taken, by thread: `owner`, with what is done around its calls, or `reader`, of which a sample of lookups stands for all.", "Its rate comes near the limit `time_ms_per_s`, both roles and threads together: the guest is slow, and is asked less.";
+    PutOff Counter "innkeeper_turns_put_off_total" ["tenant", "role"] "Turns on an owner thread that waited since the tenant had used up its fuel or its time.", "It grows: see `innkeeper_guest_cpu_seconds_total` and `innkeeper_fuel_total`.";
     Calls Counter "innkeeper_calls_total" ["tenant", "role", "callback"] "Calls into the guest.", "";
     CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, of one in sixteen that somebody waited for, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
     Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"] "Calls of the guest that did not end as they should.", "It grows: see the tenant's page for the last ones.";
@@ -298,6 +300,10 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     CacheState::ALL.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
     page.add(Id::GuestMemory, &own, stats.memory_bytes);
     page.add(Id::PostsDropped, &own, stats.posts_dropped);
+    page.add(Id::PutOff, &own, stats.put_off);
+    for (thread, ns) in [("owner", stats.owner_ns), ("reader", stats.reader_ns)] {
+        page.add_f64(Id::GuestSeconds, &with(thread), Duration::from_nanos(ns).as_secs_f64());
+    }
     page.add(Id::LogLines, &with("written"), stats.log_lines);
     page.add(Id::LogLines, &with("dropped"), stats.log_lines_dropped);
 }

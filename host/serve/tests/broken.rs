@@ -10,6 +10,7 @@ use std::{
 };
 
 use innkeeper_artifacts::artifact;
+use innkeeper_proxy::Compilation;
 use innkeeper_serve::{
     ServeError,
     config::{Overrides, Problems, check},
@@ -167,7 +168,7 @@ fn said(folder: &Path, text: &str) -> Result<(), String> {
     let path: PathBuf = folder.join("innkeeper.toml");
     fs::write(&path, text).unwrap();
     let tell = |problems: &Problems| problems.to_string().replace(&format!("{}/", folder.display()), "");
-    let settings = check(&path, &Overrides::default()).map_err(|problems| tell(&problems))?;
+    let settings = check(&path, &Overrides::none(Compilation::Trusted)).map_err(|problems| tell(&problems))?;
     try_out(&settings).map_err(|error| match error {
         ServeError::Problems(problems) => tell(&problems),
         error => error.to_string(),
@@ -211,9 +212,9 @@ fn all_that_is_wrong_is_told_at_once() {
 fn a_file_that_cannot_be_read_is_told_too() {
     let folder = folder();
     let path = folder.path().join("missing.toml");
-    let problem = check(&path, &Overrides::default()).unwrap_err().to_string();
+    let problem = check(&path, &Overrides::none(Compilation::Trusted)).unwrap_err().to_string();
     assert!(problem.contains("cannot read") && problem.contains("\nhint: "), "{problem}");
     fs::write(&path, b"\xff\xfe").unwrap();
-    let problem = check(&path, &Overrides::default()).unwrap_err().to_string();
+    let problem = check(&path, &Overrides::none(Compilation::Trusted)).unwrap_err().to_string();
     assert!(problem.contains("it is no UTF-8"), "{problem}");
 }

@@ -17,7 +17,7 @@ use wasmtime::{
     Cache, CacheConfig, Config, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, VariableOperatorCost,
 };
 
-use crate::{LoadError, compile::Compiler, error::line};
+use crate::{LoadError, apart::Compilation, compile::Compiler, error::line};
 
 /// How often deadlines are looked at.
 const TICK: Duration = Duration::from_micros(TICK_US);
@@ -38,6 +38,8 @@ pub struct EngineConfig {
     pub instances: u32,
     /// The most that one instance's memories, tables and component may have, whatever its own limits say.
     pub limits: Limits,
+    /// Who compiles components.
+    pub compilation: Compilation,
     /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
     /// process.
     pub compile_cache: Option<PathBuf>,
@@ -51,11 +53,12 @@ pub struct EngineConfig {
 
 impl EngineConfig {
     /// The defaults for a size class: 1 000 instances, nothing for tools and tests.
-    pub fn new(class: SizeClass) -> Self {
+    pub fn new(class: SizeClass, compilation: Compilation) -> Self {
         Self {
             class,
             instances: 1_000,
             limits: Limits::new(class),
+            compilation,
             compile_cache: None,
             autopsy: None,
             backtraces: false,
@@ -63,12 +66,83 @@ impl EngineConfig {
         }
     }
 
-    /// The stack of one call, in bytes.
-    fn stack_bytes(&self) -> usize {
-        match self.class {
-            SizeClass::Small => 256 << 10,
-            SizeClass::Large => 1 << 20,
+    /// What of compilation depends on these.
+    fn settings(&self) -> Settings {
+        Settings {
+            class: self.class,
+            backtraces: self.backtraces,
+            coredumps: self.autopsy.is_some(),
+            parallel: self.parallel_compilation,
+            cache: self.compile_cache.clone(),
         }
+    }
+}
+
+/// The stack of one call, in bytes.
+fn stack_bytes(class: SizeClass) -> usize {
+    match class {
+        SizeClass::Small => 256 << 10,
+        SizeClass::Large => 1 << 20,
+    }
+}
+
+/// What the host's own code may use of a stack beside the guest's: host calls, the log, and the way in.
+const HOST_STACK_BYTES: usize = 256 << 10;
+
+/// What a thread must have left of its stack to call a guest of a size class, in bytes. Where it has less, the call is not made:
+/// [`Fault::ThreadStack`](innkeeper_core::Fault::ThreadStack).
+pub fn thread_stack_bytes(class: SizeClass) -> usize {
+    stack_bytes(class) + HOST_STACK_BYTES
+}
+
+/// What compilation depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) class: SizeClass,
+    pub(crate) backtraces: bool,
+    pub(crate) coredumps: bool,
+    pub(crate) parallel: bool,
+    pub(crate) cache: Option<PathBuf>,
+}
+
+impl Settings {
+    pub(crate) fn of_class(class: SizeClass) -> Self {
+        Self { class, backtraces: false, coredumps: false, parallel: false, cache: None }
+    }
+
+    /// An engine that compiles, and runs nothing.
+    pub(crate) fn compiler(&self) -> wasmtime::Result<wasmtime::Engine> {
+        let mut config = self.config();
+        self.add_cache(&mut config)?;
+        wasmtime::Engine::new(&config)
+    }
+
+    fn add_cache(&self, config: &mut Config) -> wasmtime::Result<()> {
+        if let Some(folder) = &self.cache {
+            let mut cache = CacheConfig::new();
+            cache.with_directory(folder);
+            config.cache(Some(Cache::new(cache)?));
+        }
+        Ok(())
+    }
+
+    fn config(&self) -> Config {
+        let mut wasmtime = Config::new();
+        wasmtime
+            .consume_fuel(true)
+            .operator_cost(operator_cost())
+            .epoch_interruption(true)
+            .max_wasm_stack(stack_bytes(self.class))
+            .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX).filter(|_| self.backtraces))
+            // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
+            .concurrency_support(false)
+            .wasm_memory64(false)
+            .wasm_relaxed_simd(false)
+            // Where somebody is served, a guest's compilation is to take one core at most.
+            .parallel_compilation(self.parallel)
+            .memory_init_cow(self.class == SizeClass::Large)
+            .coredump_on_trap(self.coredumps);
+        wasmtime
     }
 }
 
@@ -78,6 +152,7 @@ impl fmt::Debug for EngineConfig {
             .field("class", &self.class)
             .field("instances", &self.instances)
             .field("limits", &self.limits)
+            .field("compilation", &self.compilation)
             .field("compile_cache", &self.compile_cache)
             .field("autopsy", &self.autopsy.is_some())
             .field("backtraces", &self.backtraces)
@@ -93,6 +168,7 @@ pub struct Engine {
     ticker: Arc<Ticker>,
     compiler: Arc<Compiler>,
     stack_bytes: usize,
+    thread_stack_bytes: usize,
     autopsy: Option<Autopsy>,
 }
 
@@ -105,10 +181,13 @@ impl Engine {
     /// Reserves the pool and starts the ticker thread.
     ///
     /// # Errors
-    /// When the system does not have the address space, a setting is out of range, or the compile cache's folder cannot be
-    /// used.
+    /// When the system does not have the address space, a setting is out of range, the compile cache's folder cannot be
+    /// used, or the program that is to compile does not start.
     pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
         config.limits.check()?;
+        if let Compilation::Apart(helper) = &config.compilation {
+            helper.check()?;
+        }
         let engine_error = |error| LoadError::Engine(line(&error));
         let engine =
             wasmtime_config(&config).and_then(|config| wasmtime::Engine::new(&config)).map_err(engine_error)?;
@@ -116,8 +195,9 @@ impl Engine {
         Ok(Self {
             engine,
             ticker: Arc::new(ticker),
-            compiler: Arc::default(),
-            stack_bytes: config.stack_bytes(),
+            compiler: Arc::new(Compiler::new(config.compilation.clone(), config.settings())),
+            stack_bytes: stack_bytes(config.class),
+            thread_stack_bytes: thread_stack_bytes(config.class),
             autopsy: config.autopsy,
         })
     }
@@ -128,6 +208,11 @@ impl Engine {
 
     pub(crate) fn stack_bytes(&self) -> usize {
         self.stack_bytes
+    }
+
+    /// What a thread must have left of its stack to call a guest.
+    pub(crate) fn thread_stack_bytes(&self) -> usize {
+        self.thread_stack_bytes
     }
 
     pub(crate) fn autopsy(&self) -> Option<&Autopsy> {
@@ -180,26 +265,13 @@ impl Drop for Ticker {
 }
 
 fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
-    let mut wasmtime = Config::new();
-    wasmtime
-        .consume_fuel(true)
-        .operator_cost(operator_cost())
-        .epoch_interruption(true)
-        .max_wasm_stack(config.stack_bytes())
-        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX).filter(|_| config.backtraces))
-        // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
-        .concurrency_support(false)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        // Where somebody is served, a guest's compilation is to take one core at most.
-        .parallel_compilation(config.parallel_compilation)
-        .memory_init_cow(config.class == SizeClass::Large)
-        .coredump_on_trap(config.autopsy.is_some())
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
-    if let Some(folder) = &config.compile_cache {
-        let mut cache = CacheConfig::new();
-        cache.with_directory(folder);
-        wasmtime.cache(Some(Cache::new(cache)?));
+    let settings = config.settings();
+    let mut wasmtime = settings.config();
+    wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    match &config.compilation {
+        // It cannot compile, whatever happens.
+        Compilation::Apart(_) => drop(wasmtime.enable_compiler(false)),
+        Compilation::Trusted => settings.add_cache(&mut wasmtime)?,
     }
     Ok(wasmtime)
 }

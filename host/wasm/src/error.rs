@@ -34,6 +34,18 @@ pub enum LoadError {
         /// The limit.
         limit: Duration,
     },
+    /// The component takes more memory to compile than it may.
+    #[error("the component does not compile within {limit_bytes} bytes of memory")]
+    CompileMemory {
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// The component comes to more machine code than it may.
+    #[error("the component comes to more than {limit} bytes of machine code")]
+    CodeSize {
+        /// The limit.
+        limit: usize,
+    },
     /// Other components took the compiler's time.
     #[error("no compilation ended within {} ms, and no more may run at a time\nhint: try again later", limit.as_millis())]
     CompilersBusy {
@@ -67,6 +79,8 @@ impl LoadError {
             Self::NotWasm | Self::CoreModule | Self::UnknownVersion(_) => "file-format",
             Self::Compile(_) => "validation",
             Self::CompileTime { .. } | Self::CompilersBusy { .. } => "compile-time",
+            Self::CompileMemory { .. } => "compile-memory",
+            Self::CodeSize { .. } => "code-size",
             Self::Limit(_) => "limits",
             Self::Import { .. } => "imports",
             Self::World(_) => "world",

@@ -143,6 +143,7 @@ impl Instance {
         limits: &Limits,
         host: Arc<dyn Host>,
     ) -> Result<Self, Fault> {
+        check_stack(engine)?;
         let meter = Meter {
             memory_bytes: 0,
             memory_bytes_max: limits.memory_bytes,
@@ -178,6 +179,7 @@ impl Instance {
         call: &mut Call,
         callback: impl FnOnce(&mut Store<State>, &Guest) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
+        check_stack(&self.engine)?;
         let grant = self.limits.grant(call.callback());
         meter_call(&mut self.store, &self.limits, grant);
         let result = match call.callback() {
@@ -195,6 +197,17 @@ impl Instance {
         };
         call.fuel = burned(&self.store, grant) + std::mem::take(&mut self.start_fuel);
         result.map_err(|error| fault(&self.engine, &self.store, &error, &self.limits, grant))
+    }
+}
+
+/// Sees that the running thread has the stack that a guest may use: the engine bounds a guest's stack, and does not look whether
+/// there is as much.
+fn check_stack(engine: &Engine) -> Result<(), Fault> {
+    let needed_bytes = engine.thread_stack_bytes();
+    match stacker::remaining_stack() {
+        Some(left_bytes) if left_bytes < needed_bytes => Err(Fault::ThreadStack { left_bytes, needed_bytes }),
+        // Where the system does not tell, whoever embeds this has been told the number.
+        _ => Ok(()),
     }
 }
 

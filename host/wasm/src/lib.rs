@@ -5,9 +5,11 @@
 //!
 //! ```no_run
 //! use innkeeper_core::{Limits, SizeClass};
-//! use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+//! use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Helper, Wasi};
 //!
-//! let engine = Engine::new(EngineConfig::new(SizeClass::Small))?;
+//! // Somebody else's component: another process compiles it.
+//! let helper = Helper { program: "/usr/lib/innkeeper/innkeeper-compiler".into(), arguments: Vec::new() };
+//! let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Apart(helper)))?;
 //! let limits = Limits::new(SizeClass::Small);
 //! let bytes = std::fs::read("guest.wasm")?;
 //! let guest = Checked::new(&bytes, &limits)?.compile(&engine)?.link(Wasi::None)?;
@@ -15,11 +17,14 @@
 //! ```
 //!
 //! What a guest can do to the host ends here: every call has fuel, a deadline, a stack, and memory limits; imports
-//! other than ours, and WASI with nothing in it where allowed, are refused by name. The crate never learns what a session
-//! is, and takes no precompiled code.
+//! other than ours, and WASI with nothing in it where allowed, are refused by name. Who compiles components is
+//! [`Compilation`]'s. The crate never learns what a session is, and takes no precompiled code but what its own compiler has
+//! just made.
 
 mod engine;
 mod compile;
+mod apart;
+mod precompiled;
 mod load;
 mod shape;
 mod instance;
@@ -29,7 +34,8 @@ mod floor;
 mod error;
 
 pub use crate::{
-    engine::{Autopsy, Engine, EngineConfig},
+    apart::{Compilation, Helper, compiler_main},
+    engine::{Autopsy, Engine, EngineConfig, thread_stack_bytes},
     error::LoadError,
     load::{Checked, Compiled, Linked},
     wasi::Wasi,

@@ -2,10 +2,11 @@
 
 use innkeeper_artifacts::artifact;
 use innkeeper_core::{Limits, SizeClass};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 
 fn load(bytes: &[u8], wasi: Wasi) -> Result<(), String> {
-    let engine = Engine::new(EngineConfig::new(SizeClass::Small)).map_err(|error| error.to_string())?;
+    let engine =
+        Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).map_err(|error| error.to_string())?;
     let limits = Limits::new(SizeClass::Small);
     let compiled = Checked::new(bytes, &limits).and_then(|checked| checked.compile(&engine));
     compiled.and_then(|compiled| compiled.link(wasi)).map(drop).map_err(|error| error.to_string())
@@ -106,7 +107,8 @@ fn machine_code_is_kept_from_one_engine_to_the_next() {
     let files = |folder: &std::path::Path| walk(folder).into_iter().filter(|file| file.is_file()).count();
     let compile = || {
         let compile_cache = Some(folder.path().to_owned());
-        let config = EngineConfig { compile_cache, instances: 4, ..EngineConfig::new(SizeClass::Small) };
+        let config =
+            EngineConfig { compile_cache, instances: 4, ..EngineConfig::new(SizeClass::Small, Compilation::Trusted) };
         let limits = Limits::new(SizeClass::Small);
         let engine = Engine::new(config).expect("the engine starts");
         Checked::new(component("rust-lru"), &limits).and_then(|checked| checked.compile(&engine)).expect("it compiles");
@@ -126,7 +128,9 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 
 #[test]
 fn a_compilation_that_takes_too_long_is_given_up() {
-    let engine = Engine::new(EngineConfig { instances: 4, ..EngineConfig::new(SizeClass::Small) }).expect("it starts");
+    let engine =
+        Engine::new(EngineConfig { instances: 4, ..EngineConfig::new(SizeClass::Small, Compilation::Trusted) })
+            .expect("it starts");
     let mut limits = Limits::new(SizeClass::Small);
     limits.compile = std::time::Duration::from_millis(1);
     let compiled = Checked::new(component("bomb-calls"), &limits).and_then(|checked| checked.compile(&engine));

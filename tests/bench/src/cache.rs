@@ -6,7 +6,7 @@ use innkeeper_artifacts::artifact;
 use innkeeper_core::{
     CacheConfig, Guest, Limits, Mailbox, Name, NativeLru, Owner, Owners, Reader, Role, Secret, SizeClass,
 };
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 use innkeeper_work::{Named, SESSION, Subject};
 
 use crate::subject::{Shared, sessions_max};
@@ -25,6 +25,7 @@ pub(crate) struct Cache {
 pub(crate) fn limits(sessions: u32) -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
     (limits.fuel_per_s, limits.fuel_burst) = (1 << 50, 1 << 50);
+    (limits.time_per_s, limits.time_burst) = (Duration::from_secs(3_600), Duration::from_secs(3_600));
     // A round's updates are posted all at once.
     limits.mailbox = 1 << 14;
     limits.sessions = sessions_max(sessions);
@@ -42,7 +43,7 @@ pub(crate) fn limits(sessions: u32) -> Limits {
 /// An engine whose instances may be as large as those limits say.
 pub(crate) fn engine(sessions: u32, instances: u32) -> anyhow::Result<Engine> {
     let limits = limits(sessions);
-    Ok(Engine::new(EngineConfig { instances, limits, ..EngineConfig::new(SizeClass::Small) })?)
+    Ok(Engine::new(EngineConfig { instances, limits, ..EngineConfig::new(SizeClass::Small, Compilation::Trusted) })?)
 }
 
 /// A guest of the repository, or the native one.

@@ -16,8 +16,8 @@ use innkeeper_core::{
     CacheConfig, CacheState, Clock, Guest, Limits, Name, Owner, Owners, Reader, Role, Secret, SizeClass,
 };
 use innkeeper_proxy::{
-    GuestLoader, ListenerConfig, LoaderConfig, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, TenantTls,
-    Upstream, UpstreamTls, Wasi,
+    Compilation, GuestLoader, ListenerConfig, LoaderConfig, Proxy, ProxyConfig, ProxyLimits, TenantBounds,
+    TenantConfig, TenantTls, Upstream, UpstreamTls, Wasi,
 };
 use innkeeper_work::SESSION;
 use rustls::version::TLS13;
@@ -108,7 +108,11 @@ pub(crate) fn run_part(name: &str, count: u32, folder: &Path) -> anyhow::Result<
 
 fn loader(count: u32, folder: &Path) -> anyhow::Result<GuestLoader> {
     let compile_cache = Some(folder.to_owned());
-    Ok(GuestLoader::with(LoaderConfig { compile_cache, instances_small: count + 16, ..LoaderConfig::default() })?)
+    Ok(GuestLoader::with(LoaderConfig {
+        compile_cache,
+        instances_small: count + 16,
+        ..LoaderConfig::new(Compilation::Trusted)
+    })?)
 }
 
 type Loaded = (Vec<Arc<dyn Guest>>, Vec<f64>);

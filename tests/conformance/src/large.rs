@@ -8,7 +8,7 @@ use std::{
 
 use innkeeper_check::Subject;
 use innkeeper_core::{Limits, SizeClass};
-use innkeeper_wasm::{Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Compilation, Engine, EngineConfig, Wasi};
 
 use crate::{Named, load_bytes, top};
 
@@ -29,7 +29,7 @@ const LARGE: [(&str, &str); 6] = [
 pub(crate) fn honest() -> Vec<Named> {
     let kept = top().join("target/guests/large");
     std::fs::create_dir_all(&kept).expect("the target folder can be written");
-    let mut config = EngineConfig::new(SizeClass::Large);
+    let mut config = EngineConfig::new(SizeClass::Large, Compilation::Trusted);
     // Compiled code is kept too: a Python takes most of a minute.
     (config.instances, config.compile_cache) = (32, Some(kept.join("compiled")));
     config.parallel_compilation = true;

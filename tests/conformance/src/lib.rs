@@ -12,7 +12,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use innkeeper_artifacts::{ARTIFACTS, Artifact};
 use innkeeper_check::Subject;
 use innkeeper_core::{Guest, Limits, NativeLru, SizeClass};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, LoadError, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, LoadError, Wasi};
 
 pub use innkeeper_check::Numbers;
 
@@ -30,7 +30,7 @@ pub struct Named {
 /// When a guest was left out of the build, or does not load: a case must not be skipped in silence.
 pub fn honest() -> Vec<Named> {
     let native = Named { name: "native-lru".into(), subject: small(Arc::new(NativeLru)) };
-    let engine = Engine::new(EngineConfig::new(SizeClass::Small)).expect("the engine starts");
+    let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).expect("the engine starts");
     let guests = ARTIFACTS
         .iter()
         .filter(|artifact| !artifact.is_hostile)

@@ -18,7 +18,7 @@ use innkeeper_core::{
     CacheConfig, CacheState, Clock, Guest, Limits, Name, NativeLru, OpenError, Owner, Owners, Property, Reader, Role,
     Secret, SizeClass,
 };
-use innkeeper_wasm::{Engine, EngineConfig};
+use innkeeper_wasm::{Compilation, Engine, EngineConfig};
 use libtest_mimic::{Arguments, Failed, Trial};
 use memchr::memmem;
 use tracing_subscriber::fmt::MakeWriter;
@@ -73,7 +73,7 @@ struct Dumps {
 impl Room {
     fn new() -> Self {
         let dumps = Arc::new(Mutex::new(Dumps::default()));
-        let mut config = EngineConfig::new(SizeClass::Small);
+        let mut config = EngineConfig::new(SizeClass::Small, Compilation::Trusted);
         // Address space for the few that one guest needs.
         config.instances = 8;
         let seen = Arc::clone(&dumps);
@@ -99,6 +99,7 @@ fn config(tenant: &str, strike: Option<&str>) -> CacheConfig {
     // A guest that never returns is ended by its fuel, however busy the machine; and what it burns is not what is tested.
     config.limits.read.time = Duration::from_secs(10);
     config.limits.fuel_burst = 1 << 50;
+    config.limits.time_burst = Duration::from_secs(3_600);
     let property = |name: &str, value: &str| Property { name: name.into(), value: value.into() };
     config.properties = strike.map(|callback| property("strike", callback)).into_iter().collect();
     config.properties.push(property("planted", PLANTED));

@@ -8,7 +8,7 @@ use innkeeper_core::{
     CacheConfig, CacheState, CacheStats, Callback, Clock, FaultKind, FoldError, Guest, Limits, Miss, Name, OpenError,
     Owner, Owners, Property, Reader, Role, Secret, SizeClass,
 };
-use innkeeper_wasm::{Engine, EngineConfig};
+use innkeeper_wasm::{Compilation, Engine, EngineConfig};
 
 const KEY: Name<'_> = Name { partial: b"a", id: b"1" };
 const OTHER: Name<'_> = Name { partial: b"a", id: b"2" };
@@ -34,7 +34,7 @@ type Opened = Result<(Owner<Secret>, Reader<Secret>), OpenError>;
 
 impl House {
     fn new() -> Self {
-        let engine = Engine::new(EngineConfig::new(SizeClass::Small)).expect("the engine starts");
+        let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).expect("the engine starts");
         Self { owners: Owners::new(1, Clock::manual()), engine }
     }
 

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::Duration,
 };
 
 use innkeeper_build::{RustTarget, build_c, build_rust, component_from_module};
@@ -18,12 +19,12 @@ use innkeeper_conformance::{
     top,
 };
 use innkeeper_core::{Limits, SizeClass};
-use innkeeper_wasm::{Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Compilation, Engine, EngineConfig, Wasi};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
-    let engine = Engine::new(EngineConfig::new(SizeClass::Small)).expect("the engine starts");
+    let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).expect("the engine starts");
     let rust = rust_components().into_iter().map(|(mutant, bytes)| ("rust", mutant, bytes));
     let c = C_MUTANTS.iter().map(|mutant| ("c", mutant.mutant, c_component(mutant)));
     let trials = rust.chain(c).map(|(language, mutant, bytes)| {
@@ -39,6 +40,7 @@ fn is_found(engine: &Engine, mutant: &Mutant, bytes: &[u8]) -> Result<(), Failed
     let mut subject = Subject::new(Arc::clone(&guest), Limits::new(SizeClass::Small));
     // What ends in a loop is to end soon.
     subject.limits.fuel_burst = 1 << 50;
+    subject.limits.time_burst = Duration::from_secs(3_600);
     let options = Options { only: vec![mutant.case.into()], ..Options::default() };
     let report = check(&subject, &options, &mut |_| {});
     match report.failed() {

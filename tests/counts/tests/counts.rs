@@ -10,7 +10,7 @@ use std::process::Command;
 
 use innkeeper_artifacts::artifact;
 use innkeeper_core::{Key, Limits, PartialKey, Role, SessionId, SizeClass, Solo};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 
 /// Instructions of a whole run, as callgrind counts them.
 fn instructions(work: &str, lookups: u32) -> u64 {
@@ -48,7 +48,7 @@ fn a_lookup_of_what_nobody_has_takes_no_more_instructions_than_it_did() {
 
 #[test]
 fn a_guests_lookup_takes_no_more_fuel_than_it_did_however_many_sessions_there_are() {
-    let engine = Engine::new(EngineConfig::new(SizeClass::Small)).unwrap();
+    let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).unwrap();
     for (guest, lookup, update) in [("rust-lru", 340, 1_600), ("c-lru", 220, 700)] {
         for sessions in [100, 9_000] {
             let limits = Limits::new(SizeClass::Small);

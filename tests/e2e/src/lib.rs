@@ -19,8 +19,8 @@ use std::{
 
 use innkeeper_artifacts::artifact;
 use innkeeper_proxy::{
-    GuestLoader, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, TenantStats,
-    TenantTls, Upstream, Wasi,
+    Compilation, GuestLoader, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig,
+    TenantStats, TenantTls, Upstream, Wasi,
     core::{CacheConfig, Clock, Guest, Limits, NativeLru, Owners, Role, SizeClass},
     rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
@@ -70,7 +70,7 @@ impl House {
         let runtime = Runtime::new().expect("the runtime starts");
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let upstream = upstream::start();
-        let loader = GuestLoader::new().expect("the engine starts");
+        let loader = GuestLoader::new(Compilation::Trusted).expect("the engine starts");
         let mut authorities = String::new();
         let mut tenants: Vec<TenantConfig> =
             guests.iter().map(|guest| tenant(&loader, guest, upstream, &mut authorities)).collect();
@@ -182,6 +182,7 @@ fn limits() -> Limits {
     limits.read.time = Duration::from_secs(10);
     limits.compile = Duration::from_secs(120);
     limits.fuel_burst = 1 << 50;
+    limits.time_burst = Duration::from_secs(3_600);
     limits
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use innkeeper_artifacts::artifact;
-use innkeeper_proxy::core::Clock;
+use innkeeper_proxy::{Compilation, core::Clock};
 use innkeeper_serve::{
     Server, ServerConfig,
     config::{Overrides, check},
@@ -132,7 +132,7 @@ impl Folder {
             "[tenants.{name}]\nserver_names = [\"{name}.example\", \"*.{name}.example\"]\n\
              certificates = [{{ chain = \"{name}.pem\", key = \"{name}.key\" }}]\n{upstream}{more}\n\
              [tenants.{name}.guest]\ncomponent = \"{component}\"\n\
-             limits = {{ read = {{ time_ms = 10000 }}, compile_ms = 120000, fuel_burst = 1000000000000 }}\n\n"
+             limits = {{ read = {{ time_ms = 10000 }}, compile_ms = 120000, fuel_burst = 1000000000000, time_ms_burst = 3600000 }}\n\n"
         )
         .expect("a string takes any text");
         text
@@ -164,8 +164,11 @@ impl Served {
     pub fn start(folder: Folder) -> Self {
         let runtime = Runtime::new().expect("the runtime starts");
         let clock = Clock::manual();
-        let config =
-            ServerConfig { path: folder.file("innkeeper.toml"), overrides: Overrides::default(), clock: clock.clone() };
+        let config = ServerConfig {
+            path: folder.file("innkeeper.toml"),
+            overrides: Overrides::none(Compilation::Trusted),
+            clock: clock.clone(),
+        };
         let settings = check(&config.path, &config.overrides).unwrap_or_else(|problems| panic!("{problems}"));
         let started = runtime.block_on(Server::start(config, settings, Vec::new()));
         let server = started.unwrap_or_else(|error| panic!("it does not start: {error}"));

@@ -9,7 +9,7 @@ use std::{
 
 use arbitrary::Arbitrary;
 use innkeeper_core::{CacheConfig, Clock, FaultKind, Limits, Name, Owners, Role, Secret, SizeClass};
-use innkeeper_wasm::{Checked, Engine, EngineConfig, Linked, LoadError, Wasi};
+use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Linked, LoadError, Wasi};
 
 /// Bytes, and how they are loaded.
 #[derive(Arbitrary, Debug)]
@@ -62,7 +62,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/hostile/
 static BASES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(bases);
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let mut config = EngineConfig::new(SizeClass::Small);
+    let mut config = EngineConfig::new(SizeClass::Small, Compilation::Trusted);
     config.instances = 4;
     config.limits = limits();
     Engine::new(config).expect("the system has the address space")

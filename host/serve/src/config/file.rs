@@ -281,14 +281,21 @@ pub struct Limits {
     pub fuel_per_s: Option<u64>,
     /// Fuel that the tenant may save up while it burns less. At least the largest grant.
     pub fuel_burst: Option<u64>,
+    /// Time on a core that the tenant's guest may take in a second, in milliseconds, over all threads.
+    pub time_ms_per_s: Option<u64>,
+    /// Time that the tenant may save up while its guest takes less, in milliseconds.
+    pub time_ms_burst: Option<u64>,
     /// Linear memory of an instance, in bytes.
     pub memory_bytes: Option<usize>,
     /// Elements of an instance's tables.
     pub table_elements: Option<usize>,
     /// Size of the component file, in bytes.
     pub component_bytes: Option<usize>,
-    /// How long its compilation may take, in milliseconds.
+    /// How long its compilation may take on a core, in milliseconds. By the clock on the wall it may take six times as long, since
+    /// it gives way to what serves.
     pub compile_ms: Option<u64>,
+    /// Memory that its compilation may take, in bytes.
+    pub compile_memory_bytes: Option<usize>,
     /// What one host call or one list result may carry, in bytes.
     pub host_call_bytes: Option<usize>,
     /// One log line, in bytes; the rest is cut.
@@ -461,8 +468,7 @@ pub struct Guests {
 
 impl Default for Guests {
     fn default() -> Self {
-        let innkeeper_proxy::LoaderConfig { instances_small, instances_large, .. } =
-            innkeeper_proxy::LoaderConfig::default();
+        let [instances_small, instances_large] = innkeeper_proxy::LoaderConfig::INSTANCES;
         Self { compile_cache: None, owner_threads: None, instances_small, instances_large }
     }
 }

@@ -18,6 +18,10 @@ impl file::Limits {
         put(*fuel_burst, &mut limits.fuel_burst);
         put(*memory_bytes, &mut limits.memory_bytes);
         put(*table_elements, &mut limits.table_elements);
+        let Self { time_ms_per_s, time_ms_burst, compile_memory_bytes, .. } = self;
+        put(time_ms_per_s.map(Duration::from_millis), &mut limits.time_per_s);
+        put(time_ms_burst.map(Duration::from_millis), &mut limits.time_burst);
+        put(*compile_memory_bytes, &mut limits.compile_memory_bytes);
         let Self { component_bytes, compile_ms, host_call_bytes, log_line_bytes, log_lines_per_s, .. } = self;
         put(*component_bytes, &mut limits.component_bytes);
         put(compile_ms.map(Duration::from_millis), &mut limits.compile);

@@ -38,10 +38,13 @@ fn rows(limits: &Limits) -> Vec<(String, u128)> {
     let others = [
         ("fuel_per_s", limits.fuel_per_s.into()),
         ("fuel_burst", limits.fuel_burst.into()),
+        ("time_ms_per_s", limits.time_per_s.as_millis()),
+        ("time_ms_burst", limits.time_burst.as_millis()),
         ("memory_bytes", limits.memory_bytes as u128),
         ("table_elements", limits.table_elements as u128),
         ("component_bytes", limits.component_bytes as u128),
         ("compile_ms", limits.compile.as_millis()),
+        ("compile_memory_bytes", limits.compile_memory_bytes as u128),
         ("host_call_bytes", limits.host_call_bytes as u128),
         ("log_line_bytes", limits.log_line_bytes as u128),
         ("log_lines_per_s", limits.log_lines_per_s.into()),

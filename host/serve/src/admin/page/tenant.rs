@@ -191,6 +191,9 @@ fn sessions(cache: &CacheStats) -> Markup {
                 (count("Revoked", cache.revoked))
                 @if cache.refused > 0 { (trouble("Refused by the vault", cache.refused)) }
                 @if cache.posts_dropped > 0 { (trouble("Lost before the guest", cache.posts_dropped)) }
+                (fact("On owner threads", time(cache.owner_ns)))
+                (fact("In readers' calls", time(cache.reader_ns)))
+                @if cache.put_off > 0 { (trouble("Put off: over its budget", cache.put_off)) }
             }
         }
     }
@@ -374,6 +377,7 @@ fn limits(limits: &Limits) -> Markup {
                 h3 { "Limits of the tenant" }
                 dl.facts {
                     (fact("Fuel a second", number(limits.fuel_per_s)))
+                    (fact("Time a second", format!("{} ms", number(limits.time_per_s.as_millis() as u64))))
                     (fact("Memory of an instance", bytes(limits.memory_bytes as u64)))
                     (fact("Sessions", number(limits.sessions.into())))
                     (fact("Vault", bytes(limits.vault_bytes as u64)))
