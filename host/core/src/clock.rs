@@ -10,6 +10,7 @@ use std::{
 };
 
 use coarsetime::Instant;
+use cpu_time::ThreadTime;
 
 /// Where a cache reads the time. Clones show the same time.
 #[derive(Clone, Debug)]
@@ -94,7 +95,5 @@ impl Clock {
 
 /// How long the running thread has had a core, by the machine. It never fails for one's own thread.
 fn thread_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let time = Duration::try_from(time).unwrap_or_default();
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(ThreadTime::now().as_duration().as_nanos()).unwrap_or(u64::MAX)
 }
