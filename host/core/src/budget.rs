@@ -137,7 +137,7 @@ impl Purse {
     /// Whether the next call is one whose time is paid for. It then pays for [`TIMED`] calls.
     #[inline(always)]
     pub(crate) fn is_timed(&mut self) -> bool {
-        self.dice.throw()
+        self.dice.is_next()
     }
 
     /// Pays for the time of a call that was timed, and for those that were not.
@@ -169,26 +169,43 @@ impl Drop for Purse {
 /// one it is is left to chance, so that no guest can be quick just then.
 pub(crate) const TIMED: u64 = 64;
 
-/// A generator of random numbers for nothing secret: xorshift.
-struct Dice(u32);
+/// How many calls lie between two that are timed: at random, and [`TIMED`] on average.
+struct Dice {
+    left: u32,
+    /// Of a generator of random numbers for nothing secret: xorshift.
+    state: u32,
+}
 
 impl Default for Dice {
     fn default() -> Self {
         let mut seed = [0; 4];
         // Without random bytes it is still a guest's guess.
         let _ = getrandom::fill(&mut seed);
-        Self(u32::from_ne_bytes(seed) | 1)
+        let mut dice = Self { left: 1, state: u32::from_ne_bytes(seed) | 1 };
+        dice.throw();
+        dice
     }
 }
 
 impl Dice {
-    /// True once in [`TIMED`] throws.
+    /// True for the next call that is timed.
     #[inline(always)]
-    fn throw(&mut self) -> bool {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 17;
-        self.0 ^= self.0 << 5;
-        self.0 >> (u32::BITS - TIMED.trailing_zeros()) == 0
+    fn is_next(&mut self) -> bool {
+        self.left -= 1;
+        if self.left == 0 {
+            self.throw();
+            return true;
+        }
+        false
+    }
+
+    #[cold]
+    fn throw(&mut self) {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 17;
+        self.state ^= self.state << 5;
+        // From 1 to twice as many less one, each as likely as any.
+        self.left = 1 + self.state % (2 * TIMED as u32 - 1);
     }
 }
 
@@ -295,7 +312,7 @@ mod tests {
     #[test]
     fn one_call_in_so_many_is_timed() {
         let mut dice = Dice::default();
-        let timed = (0..TIMED * 10_000).filter(|_| dice.throw()).count();
+        let timed = (0..TIMED * 10_000).filter(|_| dice.is_next()).count();
         assert!((9_000..11_000).contains(&timed), "{timed} of {} were timed", TIMED * 10_000);
     }
 }

@@ -197,6 +197,13 @@ impl Instance {
     }
 }
 
+/// An instance may be called: by [`Cache::may_ask`].
+#[derive(Clone, Copy)]
+pub(crate) struct Permit {
+    /// The fuel that the call may burn.
+    grant: u64,
+}
+
 /// What is wrong with a guest's answer, or why there is none.
 pub(crate) enum Trouble<'a> {
     /// It named another session than the one asked for, or a dead one.
@@ -303,15 +310,15 @@ impl<V: Value> Cache<V> {
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
         let is_owners = call.callback().is_owners();
-        match is_owners {
+        let permit = match is_owners {
             true if self.is_held.load(Ordering::Acquire) => {
                 drop(instance.vacate(seat));
                 return Err(Miss::Down);
             }
-            true => {}
+            true => Permit { grant: self.grant(call) },
             false => self.may_ask(now_ms, seat, call.callback())?,
-        }
-        self.ask_permitted(now_ms, instance, seat, call, ask)
+        };
+        self.ask_permitted(now_ms, permit, (instance, seat), call, ask)
     }
 
     /// Like [`Cache::ask_by`], where [`Cache::may_ask`] has just said that it may be.
@@ -319,14 +326,13 @@ impl<V: Value> Cache<V> {
     pub(crate) fn ask_permitted<T>(
         self: &Arc<Self>,
         now_ms: u64,
-        instance: &Instance,
-        seat: &mut Seat,
+        Permit { grant }: Permit,
+        (instance, seat): (&Instance, &mut Seat),
         call: &mut Call,
         ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
     ) -> Result<T, Miss> {
         let is_owners = call.callback().is_owners();
-        let running = seat.0.as_mut().ok_or(Miss::Down)?;
-        let grant = self.grant(call);
+        let Some(running) = &mut seat.0 else { return Err(Miss::Down) };
         let from_ns = self.paid_calls(running, call.callback()).map(|calls| (calls, self.keeper.clock.thread_ns()));
         let answer = metered(&instance.counts, running, call, ask);
         if let Some((calls, from_ns)) = from_ns {
@@ -356,13 +362,16 @@ impl<V: Value> Cache<V> {
     /// # Errors
     /// Why it may not, which has been counted.
     #[inline(always)]
-    pub(crate) fn may_ask(self: &Arc<Self>, now_ms: u64, seat: &mut Seat, callback: Callback) -> Result<(), Miss> {
+    pub(crate) fn may_ask(self: &Arc<Self>, now_ms: u64, seat: &mut Seat, callback: Callback) -> Result<Permit, Miss> {
         if self.is_held.load(Ordering::Acquire) {
             return Err(Miss::Down);
         }
-        let running = seat.0.as_mut().ok_or(Miss::Down)?;
-        let held = running.purse.hold(now_ms, self.keeper.limits.grant(callback).fuel);
-        held.map_err(|miss| self.trouble(Trouble::Over(miss)))
+        let Some(running) = &mut seat.0 else { return Err(Miss::Down) };
+        let grant = self.keeper.limits.grant(callback).fuel;
+        match running.purse.hold(now_ms, grant) {
+            Ok(()) => Ok(Permit { grant }),
+            Err(miss) => Err(self.trouble(Trouble::Over(miss))),
+        }
     }
 
     /// For how many calls a reader's next one pays in time, if it is timed at all. What an owner thread calls is paid with its turn.

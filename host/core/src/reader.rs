@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use crate::{
     CacheRef, CacheStats, Call, Callback, Callbacks, Claim, Element, Fault, FoldError, Key, Mailbox, Miss, Name,
     OwnedName, Recent, Session, Value,
-    cache::{Cache, ECHOES_MAX, Instance, Seat, Trouble},
+    cache::{Cache, ECHOES_MAX, Instance, Permit, Seat, Trouble},
     stats::ReadCounts,
     sync::{
         MutexGuard,
@@ -57,8 +57,8 @@ struct Start {
     /// When, if its time is shown.
     shown: Option<Instant>,
     now_ms: u64,
-    /// Whether the guest may be asked has been looked at already.
-    is_permitted: bool,
+    /// That the guest may be asked, where that has been looked at already.
+    permit: Option<Permit>,
 }
 
 impl<V: Value> Reader<V> {
@@ -138,7 +138,7 @@ impl<V: Value> Reader<V> {
             Ok(())
         })?;
         let session = session.expect("the vault holds it");
-        let start = Start { shown: self.counts().start(), now_ms, is_permitted: false };
+        let start = Start { shown: self.counts().start(), now_ms, permit: None };
         let locked = self.lock()?;
         let number = self.ask_lookup(start, key, locked, |claim| {
             // Once more, since the read may have waited.
@@ -186,8 +186,8 @@ impl<V: Value> Reader<V> {
         let start = self.counts().start();
         let (number, instance, mut seat) = self.lock()?;
         let now_ms = keeper.clock.now_ms();
-        self.cache.may_ask(now_ms, &mut seat, Callback::Lookup)?;
-        let start = Start { shown: start, now_ms, is_permitted: true };
+        let permit = Some(self.cache.may_ask(now_ms, &mut seat, Callback::Lookup)?);
+        let start = Start { shown: start, now_ms, permit };
         let (taken, terms) = {
             let mut vault = keeper.vault_mut();
             let terms = vault.terms();
@@ -301,23 +301,23 @@ impl<V: Value> Reader<V> {
         let first = &self.cache.instances[0];
         let seat = first.lock_within(self.cache.keeper.limits.read.time);
         let seat = seat.ok_or_else(|| self.cache.trouble(Trouble::Busy))?;
-        let start = Start { is_permitted: false, ..start };
+        let start = Start { permit: None, ..start };
         self.blamed(self.ask_one(start, key, (first, seat), &mut judge)).map(|()| 0)
     }
 
     #[inline(always)]
     fn ask_one(
         &self,
-        Start { shown, now_ms, is_permitted }: Start,
+        Start { shown, now_ms, permit }: Start,
         key: Key,
         (instance, mut seat): (&Instance, MutexGuard<'_, Seat>),
         judge: &mut impl FnMut(Claim) -> Result<(), Miss>,
     ) -> Result<(), Miss> {
         let mut call = self.cache.call(Callback::Lookup);
         let ask = |callbacks: &mut dyn Callbacks, call: &mut Call, cache| callbacks.lookup(call, cache, key);
-        let answer = match is_permitted {
-            true => self.cache.ask_permitted(now_ms, instance, &mut seat, &mut call, ask),
-            false => self.cache.ask_by(now_ms, instance, &mut seat, &mut call, ask),
+        let answer = match permit {
+            Some(permit) => self.cache.ask_permitted(now_ms, permit, (instance, &mut seat), &mut call, ask),
+            None => self.cache.ask_by(now_ms, instance, &mut seat, &mut call, ask),
         };
         if let Some(start) = shown {
             instance.note_lookup(&seat, start.elapsed());
