@@ -67,7 +67,14 @@ fn attack_names_what_stopped_each_and_breaks_no_handshake() {
         let number = |field: &str| attack[field].as_u64().unwrap_or_else(|| panic!("{field} is a number: {attack}"));
         assert!(number("failed") == 0 && number("handshakes") >= 48, "{attack}");
         assert!(attack["neighbour_p99_ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{attack}");
+        for field in ["neighbours_resumed", "neighbours_resumed_quiet"] {
+            assert!(attack[field].as_f64().is_some_and(|share| (0.0..=100.0).contains(&share)), "{field}: {attack}");
+        }
     }
+    let sum = |field: &str| report[field].as_f64().unwrap_or_else(|| panic!("{field} is a number: {report}"));
+    assert!(sum("neighbour_p99_ratio_max") >= sum("neighbour_p99_ratio_median"), "{report}");
+    assert!(sum("neighbours_resumed_quiet_median") > 90.0 && sum("neighbours_resumed_median") > 0.0, "{report}");
+    assert!((0.0..=100.0).contains(&sum("neighbours_resumed_less_max")), "{report}");
     for (name, by) in ATTACKS {
         let attack = attacks.iter().find(|attack| attack["name"] == name);
         let stopped_by = attack.and_then(|attack| attack["stopped_by"].as_str()).unwrap_or_default();
@@ -81,9 +88,9 @@ fn attack_prints_a_table_and_names_what_there_is() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let shown = text(&output.stdout);
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].starts_with("attack") && lines[0].ends_with("ratio"), "{shown}");
+    assert!(lines[0].starts_with("attack") && lines[0].ends_with("neighbours resumed  quiet"), "{shown}");
     assert!(lines[2].starts_with("plain-text  ") && lines[2].contains("file-format"), "{shown}");
-    assert!(shown.contains("\n1 attacks, 0 failed handshakes, "), "{shown}");
+    assert!(shown.contains("\n1 attacks, 0 failed handshakes; "), "{shown}");
     let unknown = innkeeper(&["attack", "--only", "nobody"]);
     assert!(!unknown.status.success());
     assert!(text(&unknown.stderr).starts_with("error: there is no hostile guest `nobody`: there are "));

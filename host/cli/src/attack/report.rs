@@ -23,6 +23,10 @@ pub(crate) struct Row {
     what: &'static str,
     neighbour_p99_us: u64,
     quiet_p99_us: u64,
+    /// The percentage of the neighbours' connections that resumed, of those for which the client had a session to offer.
+    neighbours_resumed: f64,
+    /// The same in the quiet round before.
+    neighbours_resumed_quiet: f64,
 }
 
 impl Row {
@@ -38,7 +42,14 @@ impl Row {
             what,
             neighbour_p99_us: p99_us,
             quiet_p99_us: quiet_us,
+            neighbours_resumed: resumed(&round.neighbours),
+            neighbours_resumed_quiet: resumed(&quiet.neighbours),
         }
+    }
+
+    /// How many percentage points fewer the neighbours resumed than in the quiet round; below zero when they resumed more.
+    fn resumed_less(&self) -> f64 {
+        self.neighbours_resumed_quiet - self.neighbours_resumed
     }
 
     fn cells(&self) -> Vec<String> {
@@ -52,6 +63,8 @@ impl Row {
             ms(self.neighbour_p99_us),
             ms(self.quiet_p99_us),
             format!("{:.2}", self.neighbour_p99_ratio),
+            format!("{:.1} %", self.neighbours_resumed),
+            format!("{:.1} %", self.neighbours_resumed_quiet),
         ]
     }
 }
@@ -60,7 +73,15 @@ fn p99_us(visits: &Visits) -> u64 {
     visits.handshake_us.lock().unwrap_or_else(PoisonError::into_inner).0.value_at_quantile(0.99)
 }
 
-const COLUMNS: [Column; 8] = [
+/// The percentage of resumed connections among those that could resume. Where none could, none was kept from it.
+fn resumed(visits: &Visits) -> f64 {
+    match visits.resumable.load(Ordering::Relaxed) {
+        0 => 100.0,
+        resumable => visits.resumed.load(Ordering::Relaxed) as f64 * 100.0 / resumable as f64,
+    }
+}
+
+const COLUMNS: [Column; 10] = [
     ("attack", false),
     ("what it does", false),
     ("stopped by", false),
@@ -69,36 +90,65 @@ const COLUMNS: [Column; 8] = [
     ("neighbours p99 ms", true),
     ("quiet", true),
     ("ratio", true),
+    ("neighbours resumed", true),
+    ("quiet", true),
 ];
 
 pub(crate) fn table(rows: &[Row]) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
-    let sum = format!(
-        "\n{} attacks, {} failed handshakes, neighbours' p99 {:.2} times quiet at the median\n",
+    let sums = Sums::of(rows);
+    let line = format!(
+        "\n{} attacks, {} failed handshakes; neighbours' p99 {:.2} times quiet at the median, {:.2} at most; neighbours \
+         resumed {:.1} % at the median, {:.1} % in quiet, {:.1} points less at most\n",
         rows.len(),
-        failed(rows),
-        median(rows)
+        sums.failed_total,
+        sums.neighbour_p99_ratio_median,
+        sums.neighbour_p99_ratio_max,
+        sums.neighbours_resumed_median,
+        sums.neighbours_resumed_quiet_median,
+        sums.neighbours_resumed_less_max,
     );
-    table::table(&COLUMNS, &cells) + &sum
+    table::table(&COLUMNS, &cells) + &line
 }
 
 pub(crate) fn json(rows: &[Row]) -> anyhow::Result<String> {
     #[derive(Serialize)]
     struct Report<'a> {
         attacks: &'a [Row],
-        failed_total: u64,
-        neighbour_p99_ratio_median: f64,
+        #[serde(flatten)]
+        sums: Sums,
     }
-    let (failed_total, neighbour_p99_ratio_median) = (failed(rows), median(rows));
-    Ok(serde_json::to_string(&Report { attacks: rows, failed_total, neighbour_p99_ratio_median })?)
+    Ok(serde_json::to_string(&Report { attacks: rows, sums: Sums::of(rows) })?)
 }
 
-fn failed(rows: &[Row]) -> u64 {
-    rows.iter().map(|row| row.failed).sum()
+/// What all attacks come to.
+#[derive(Serialize)]
+struct Sums {
+    failed_total: u64,
+    neighbour_p99_ratio_median: f64,
+    neighbour_p99_ratio_max: f64,
+    neighbours_resumed_median: f64,
+    neighbours_resumed_quiet_median: f64,
+    /// The most percentage points that the neighbours resumed less beside one attack than in the quiet round before it.
+    neighbours_resumed_less_max: f64,
 }
 
-fn median(rows: &[Row]) -> f64 {
-    let mut ratios: Vec<f64> = rows.iter().map(|row| row.neighbour_p99_ratio).collect();
-    ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied().unwrap_or(0.0)
+impl Sums {
+    fn of(rows: &[Row]) -> Self {
+        let max = |of: fn(&Row) -> f64| rows.iter().map(of).fold(0.0, f64::max);
+        Self {
+            failed_total: rows.iter().map(|row| row.failed).sum(),
+            neighbour_p99_ratio_median: median(rows, |row| row.neighbour_p99_ratio),
+            neighbour_p99_ratio_max: max(|row| row.neighbour_p99_ratio),
+            neighbours_resumed_median: median(rows, |row| row.neighbours_resumed),
+            neighbours_resumed_quiet_median: median(rows, |row| row.neighbours_resumed_quiet),
+            neighbours_resumed_less_max: max(Row::resumed_less),
+        }
+    }
+}
+
+fn median(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
+    let mut numbers: Vec<f64> = rows.iter().map(of).collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
 }
