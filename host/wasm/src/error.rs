@@ -28,6 +28,18 @@ pub enum LoadError {
     /// The component is invalid, or uses a proposal that guests may not use.
     #[error("the component does not compile: {0}")]
     Compile(String),
+    /// The component is of a shape that is known to be too much for a compiler.
+    #[error("too much for a compiler: {cost} {what}: the limit is {limit}\nhint: {hint}")]
+    TooComplex {
+        /// What there is too much of, and where.
+        what: String,
+        /// How much there is, at least.
+        cost: u64,
+        /// The limit.
+        limit: u64,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// The component takes too long to compile.
     #[error("the component does not compile in time: the limit is {} ms", limit.as_millis())]
     CompileTime {
@@ -78,6 +90,7 @@ impl LoadError {
             Self::TooLarge { .. } => "component-size",
             Self::NotWasm | Self::CoreModule | Self::UnknownVersion(_) => "file-format",
             Self::Compile(_) => "validation",
+            Self::TooComplex { .. } => "complexity",
             Self::CompileTime { .. } | Self::CompilersBusy { .. } => "compile-time",
             Self::CompileMemory { .. } => "compile-memory",
             Self::CodeSize { .. } => "code-size",

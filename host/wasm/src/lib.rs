@@ -26,6 +26,7 @@ mod compile;
 mod apart;
 mod precompiled;
 mod load;
+mod walk;
 mod shape;
 mod instance;
 mod imports;

@@ -10,7 +10,7 @@ use crate::{
     bindings::{SessionCache, SessionCachePre},
     error::line,
     instance::{Instance, State},
-    shape, wasi,
+    shape, walk, wasi,
 };
 
 /// The start of every WebAssembly file.
@@ -41,7 +41,7 @@ impl<'a> Checked<'a> {
         }
         let version = bytes.strip_prefix(MAGIC).and_then(|rest| rest.first_chunk::<4>()).ok_or(LoadError::NotWasm)?;
         match *version {
-            VERSION_COMPONENT => Ok(Self { bytes, limits }),
+            VERSION_COMPONENT => walk::check(bytes, limits).map(|()| Self { bytes, limits }),
             VERSION_MODULE => Err(LoadError::CoreModule),
             other => Err(LoadError::UnknownVersion(other)),
         }

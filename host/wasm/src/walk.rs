@@ -1,0 +1,218 @@
+//! A walk over a component's bytes that refuses, by name, what is known to make a compiler explode.
+//!
+//! A few KiB can cost a compiler gigabytes: a block type may carry a thousand values, and each of five hundred loops then
+//! costs a thousand times five hundred. The walk estimates the memory that this takes, before anything is compiled. It
+//! validates nothing, since the compiler does, and is bounded itself: its time by the file's size, its memory by its limits.
+//!
+//! It knows the shapes that it knows. What it lets pass may still be too much for a compiler, whose own memory and time have
+//! to be limited too.
+
+mod function;
+mod module;
+mod work;
+
+use innkeeper_core::{Limits, log_line};
+use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload, SectionLimited};
+
+use self::{module::Module, work::Work};
+use crate::LoadError;
+
+/// The most of what is counted over a whole component. Guests of every language here have less than a tenth.
+mod most {
+    /// Components and core modules within each other.
+    pub(super) const DEPTH: u64 = 16;
+    /// Components and core modules, those within others included.
+    pub(super) const PARTS: u64 = 256;
+    /// Components that come of instantiating components: those that one instantiates, times those that each of them does.
+    pub(super) const COPIES: u64 = 100_000;
+    /// Instances of core modules, and bundles of exports.
+    pub(super) const INSTANCES: u64 = 1_000;
+    /// Imports, exports, aliases, and functions that cross from one component or module to another.
+    pub(super) const ITEMS: u64 = 10_000;
+    /// Bytes of types of components.
+    pub(super) const TYPE_BYTES: u64 = 256 << 10;
+    /// Locals that all functions declare, whether or not they are used.
+    pub(super) const LOCALS: u64 = 20_000_000;
+    /// Of the parameters and results of each type and function of one core module, the square. A compiler's time for the
+    /// code that passes them follows that.
+    pub(super) const SQUARES: u64 = 50_000_000;
+    /// Types of one core module, and tables.
+    pub(super) const DECLARED: u64 = 100_000;
+}
+
+/// For so many bytes that a component may have, it may have a function: the code of each is kept until all have theirs.
+const BYTES_PER_FUNCTION: u64 = 100;
+
+/// For each byte that a component may have, the compiler may take so many for one function: 256 MiB for a small guest.
+const MEMORY_PER_BYTE: u64 = 64;
+const MEMORY_MAX: u64 = 1 << 30;
+
+/// Refuses a component that is known to be too much for a compiler.
+///
+/// # Errors
+/// [`LoadError::TooComplex`], which names what is too much, and [`LoadError::Compile`] where the bytes cannot be parsed.
+pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
+    let mut walk = Walk {
+        bytes,
+        open: Vec::new(),
+        totals: Totals { copies: 1, ..Totals::default() },
+        module: Module::default(),
+        functions_max: limits.component_bytes as u64 / BYTES_PER_FUNCTION,
+        memory_max: MEMORY_MAX.min(MEMORY_PER_BYTE.saturating_mul(limits.component_bytes as u64)),
+    };
+    for payload in Parser::new(0).parse_all(bytes) {
+        walk.enter(payload.map_err(broken)?)?;
+    }
+    Ok(())
+}
+
+/// What the parser says of bytes that are no component. A guest may have had a hand in the text.
+fn broken(error: wasmparser::Error) -> LoadError {
+    LoadError::Compile(log_line(&error.to_string(), ERROR_MAX))
+}
+
+const ERROR_MAX: usize = 256;
+
+/// Refuses what is above its limit.
+fn within(cost: u64, limit: u64, what: impl FnOnce() -> String, hint: &'static str) -> Result<(), LoadError> {
+    match cost <= limit {
+        true => Ok(()),
+        false => Err(LoadError::TooComplex { what: what(), cost, limit, hint }),
+    }
+}
+
+/// Refuses what takes a compiler more memory than one function may.
+fn affordable(work: &Work, limit: u64, of_what: impl FnOnce() -> String) -> Result<(), LoadError> {
+    let what = || format!("MiB of memory for {}, {}", of_what(), work.mostly());
+    within(work.total().div_ceil(MIB), limit / MIB, what, work.hint())
+}
+
+const MIB: u64 = 1 << 20;
+
+struct Walk<'a> {
+    bytes: &'a [u8],
+    /// The components and core modules that have begun and not ended: for each, how many components it instantiates.
+    open: Vec<u64>,
+    totals: Totals,
+    /// The core module that was begun last. None has another within it.
+    module: Module,
+    functions_max: u64,
+    /// What the compiler may take for one function.
+    memory_max: u64,
+}
+
+#[derive(Default)]
+struct Totals {
+    parts: u64,
+    /// The product, over all components, of one and the components that each instantiates: so many may come of them.
+    copies: u64,
+    instances: u64,
+    items: u64,
+    type_bytes: u64,
+    modules: u32,
+    functions: u64,
+    locals: u64,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
+        match payload {
+            Payload::Version { encoding, .. } => self.begin(encoding),
+            Payload::End(_) => self.end(),
+            Payload::InstanceSection(section) => self.core_instances(section),
+            Payload::ComponentInstanceSection(section) => self.component_instances(section),
+            Payload::ComponentAliasSection(section) => self.items(section.count()),
+            Payload::ComponentCanonicalSection(section) => self.items(section.count()),
+            Payload::ComponentImportSection(section) => self.items(section.count()),
+            Payload::ComponentExportSection(section) => self.items(section.count()),
+            Payload::CoreTypeSection(section) => self.types(&section),
+            Payload::ComponentTypeSection(section) => self.types(&section),
+            Payload::FunctionSection(section) => {
+                self.totals.functions += u64::from(section.count());
+                within(
+                    self.totals.functions,
+                    self.functions_max,
+                    || "functions".into(),
+                    "split the guest, or make it smaller",
+                )?;
+                self.module.functions(section)
+            }
+            Payload::CodeSectionEntry(body) => {
+                self.totals.locals = self.totals.locals.saturating_add(self.module.body(&body)?);
+                within(self.totals.locals, most::LOCALS, || "locals of functions".into(), "declare fewer")
+            }
+            of_module => self.module.enter(self.bytes, of_module),
+        }
+    }
+
+    fn begin(&mut self, encoding: Encoding) -> Result<(), LoadError> {
+        self.open.push(0);
+        self.totals.parts += 1;
+        if encoding == Encoding::Module {
+            self.module = Module::new(self.totals.modules, self.memory_max);
+            self.totals.modules += 1;
+        }
+        let (parts, depth) = (self.totals.parts, self.open.len() as u64);
+        within(parts, most::PARTS, || "components and core modules in each other".into(), LESS_PARTS)?;
+        within(depth, most::DEPTH, || "levels of components within each other".into(), LESS_PARTS)
+    }
+
+    fn end(&mut self) -> Result<(), LoadError> {
+        let instantiated = self.open.pop().unwrap_or_default();
+        self.totals.copies = self.totals.copies.saturating_mul(instantiated + 1);
+        within(self.totals.copies, most::COPIES, || "components that instantiating makes".into(), LESS_PARTS)
+    }
+
+    fn core_instances(&mut self, section: SectionLimited<'_, Instance<'_>>) -> Result<(), LoadError> {
+        for instance in section {
+            let items = match instance.map_err(broken)? {
+                Instance::Instantiate { args, .. } => args.len(),
+                Instance::FromExports(exports) => exports.len(),
+            };
+            self.instance()?;
+            self.items(items as u32)?;
+        }
+        Ok(())
+    }
+
+    fn component_instances(&mut self, section: SectionLimited<'_, ComponentInstance<'_>>) -> Result<(), LoadError> {
+        for instance in section {
+            let items = match instance.map_err(broken)? {
+                ComponentInstance::Instantiate { args, .. } => {
+                    if let Some(instantiated) = self.open.last_mut() {
+                        *instantiated += 1;
+                    }
+                    args.len()
+                }
+                ComponentInstance::FromExports(exports) => exports.len(),
+            };
+            self.instance()?;
+            self.items(items as u32)?;
+        }
+        Ok(())
+    }
+
+    fn instance(&mut self) -> Result<(), LoadError> {
+        self.totals.instances += 1;
+        within(self.totals.instances, most::INSTANCES, || "instances and bundles of exports".into(), LESS_PARTS)
+    }
+
+    fn items(&mut self, count: u32) -> Result<(), LoadError> {
+        self.totals.items += u64::from(count);
+        let what = || "imports, exports, aliases and functions between components".into();
+        within(self.totals.items, most::ITEMS, what, "import and export less")
+    }
+
+    fn types<T>(&mut self, section: &SectionLimited<'_, T>) -> Result<(), LoadError> {
+        let range = section.range();
+        self.totals.type_bytes += range.end.saturating_sub(range.start);
+        within(
+            self.totals.type_bytes,
+            most::TYPE_BYTES,
+            || "bytes of types of components".into(),
+            "import and export less",
+        )
+    }
+}
+
+const LESS_PARTS: &str = "compose the guest of fewer components";

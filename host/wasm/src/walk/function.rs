@@ -1,0 +1,175 @@
+//! One function's body.
+
+use wasmparser::{BlockType, FunctionBody, Operator};
+
+use super::{
+    broken,
+    module::Module,
+    within,
+    work::{Kind, Work},
+};
+use crate::LoadError;
+
+/// How many values a function or a block takes and gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Signature {
+    parameters: u32,
+    results: u32,
+}
+
+impl Signature {
+    pub(super) fn of(parameters: usize, results: usize) -> Self {
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { parameters: count(parameters), results: count(results) }
+    }
+
+    pub(super) fn values(self) -> u64 {
+        u64::from(self.parameters) + u64::from(self.results)
+    }
+}
+
+/// Blocks within each other.
+const NESTING_MAX: u64 = 50_000;
+
+/// What a compiler takes for each, in bytes. Measured.
+const PLAIN_BYTES: u64 = 150;
+const CALLED_BYTES: u64 = 550;
+const BRANCHED_BYTES: u64 = 60;
+/// A parameter or result of a block, or a local, has a place in a table of all the compiler's blocks.
+const PLACE_BYTES: u64 = 2;
+const LOCAL_PLACE_BYTES: u64 = 12;
+
+/// The compiler's blocks for one of each kind here. A loop also looks at fuel and deadline.
+const BLOCKS_PER_BLOCK: u64 = 2;
+const BLOCKS_PER_LOOP: u64 = 10;
+const BLOCKS_PER_IF: u64 = 4;
+const BLOCKS_PER_BRANCH: u64 = 1;
+
+/// A block that has begun and not ended.
+struct Block {
+    signature: Signature,
+    is_loop: bool,
+}
+
+struct Walk<'m> {
+    module: &'m Module,
+    open: Vec<Block>,
+    /// The compiler's blocks.
+    blocks: u64,
+    /// The parameters and results of all blocks.
+    carried: u64,
+    work: Work,
+}
+
+/// What a function takes, and how many locals it declares.
+pub(super) fn walk(module: &Module, signature: Signature, body: &FunctionBody<'_>) -> Result<(Work, u64), LoadError> {
+    let mut groups = body.get_locals_reader().map_err(broken)?.into_iter();
+    let mut locals = u64::from(signature.parameters);
+    for group in groups.by_ref() {
+        locals = locals.saturating_add(u64::from(group.map_err(broken)?.0));
+    }
+    let outermost = Block { signature: Signature { parameters: 0, ..signature }, is_loop: false };
+    let mut walk = Walk { module, open: vec![outermost], blocks: 1, carried: 0, work: Work::default() };
+    let (mut operators, mut count) = (groups.into_operators_reader(), 0_u64);
+    while !operators.eof() {
+        walk.operator(&operators.read().map_err(broken)?)?;
+        count += 1;
+    }
+    walk.work.add(Kind::Carried, walk.carried.saturating_mul(walk.blocks).saturating_mul(PLACE_BYTES));
+    // A local that no instruction names takes no place.
+    let named = locals.min(count);
+    walk.work.add(Kind::Locals, named.saturating_mul(walk.blocks).saturating_mul(LOCAL_PLACE_BYTES));
+    Ok((walk.work, locals))
+}
+
+impl Walk<'_> {
+    fn operator(&mut self, operator: &Operator<'_>) -> Result<(), LoadError> {
+        self.work.add(Kind::Instructions, bytes_of(operator));
+        match *operator {
+            Operator::Block { blockty } => self.begin(blockty, false, BLOCKS_PER_BLOCK),
+            Operator::Loop { blockty } => self.begin(blockty, true, BLOCKS_PER_LOOP),
+            Operator::If { blockty } => self.begin(blockty, false, BLOCKS_PER_IF),
+            Operator::TryTable { ref try_table } => {
+                self.begin(try_table.ty, false, BLOCKS_PER_BLOCK + try_table.catches.len() as u64)
+            }
+            _ => {
+                self.transfer(operator);
+                Ok(())
+            }
+        }
+    }
+
+    /// What leaves a block, goes to another, or calls.
+    fn transfer(&mut self, operator: &Operator<'_>) {
+        match *operator {
+            Operator::End => {
+                self.open.pop();
+            }
+            Operator::Br { relative_depth }
+            | Operator::BrIf { relative_depth }
+            | Operator::BrOnNull { relative_depth }
+            | Operator::BrOnNonNull { relative_depth } => self.branch(relative_depth, 1),
+            Operator::BrTable { ref targets } => {
+                self.work.add(Kind::Instructions, PLAIN_BYTES * u64::from(targets.len()));
+                self.branch(targets.default(), u64::from(targets.len()) + 1);
+            }
+            Operator::Return => {
+                let results = self.open.first().map_or(0, |outermost| outermost.signature.results);
+                self.work.add(Kind::Carried, CALLED_BYTES * u64::from(results));
+            }
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                self.call(self.module.signature_of(function_index));
+            }
+            Operator::CallIndirect { type_index, .. }
+            | Operator::ReturnCallIndirect { type_index, .. }
+            | Operator::CallRef { type_index }
+            | Operator::ReturnCallRef { type_index } => self.call(self.module.signature_of_type(type_index)),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, of: BlockType, is_loop: bool, blocks: u64) -> Result<(), LoadError> {
+        let signature = match of {
+            BlockType::Empty => Signature::default(),
+            BlockType::Type(_) => Signature::of(0, 1),
+            BlockType::FuncType(of) => self.module.signature_of_type(of),
+        };
+        // An `if` may have two arms, which both take its parameters.
+        self.carried = self.carried.saturating_add(signature.values());
+        self.work.add(Kind::Carried, CALLED_BYTES.saturating_mul(signature.values()));
+        self.blocks += blocks;
+        self.open.push(Block { signature, is_loop });
+        within(self.open.len() as u64, NESTING_MAX, || "blocks within each other".into(), "split the function")
+    }
+
+    fn branch(&mut self, depth: u32, times: u64) {
+        let to = self.open.len().checked_sub(depth as usize + 1).and_then(|place| self.open.get(place));
+        let carried = to.map_or(0, |to| if to.is_loop { to.signature.parameters } else { to.signature.results });
+        self.work.add(Kind::Carried, BRANCHED_BYTES.saturating_mul(u64::from(carried)).saturating_mul(times));
+        self.blocks += BLOCKS_PER_BRANCH;
+    }
+
+    fn call(&mut self, signature: Signature) {
+        self.work.add(Kind::Carried, CALLED_BYTES.saturating_mul(signature.values()));
+    }
+}
+
+/// What a compiler takes for an instruction besides the values that it carries. Those that have much done have much code.
+fn bytes_of(operator: &Operator<'_>) -> u64 {
+    match operator {
+        Operator::Nop | Operator::Drop | Operator::End | Operator::LocalGet { .. } => 0,
+        Operator::TableCopy { .. } => 22_000,
+        Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } => 18_000,
+        Operator::TableGet { .. } | Operator::TableInit { .. } | Operator::TableGrow { .. } => 16_000,
+        Operator::TableFill { .. } => 6_000,
+        Operator::Call { .. }
+        | Operator::ReturnCall { .. }
+        | Operator::MemoryCopy { .. }
+        | Operator::MemoryFill { .. }
+        | Operator::MemoryInit { .. }
+        | Operator::MemoryGrow { .. }
+        | Operator::TableSet { .. }
+        | Operator::RefFunc { .. } => 3_000,
+        _ => PLAIN_BYTES,
+    }
+}
