@@ -1,6 +1,6 @@
 //! Guests that are large in some way: small for a file, and much work to check, to compile or to instantiate.
 //!
-//! Every one of `MODULES` behaves once it is compiled, unless the table says that it is refused.
+//! Every one of `MODULES` behaves once it is compiled, unless the table says that it is refused: by the engine, or by the walk before the compiler.
 
 use crate::table::{
     Fate::{Load, Serves},
@@ -21,7 +21,7 @@ pub(crate) const MODULES: [(Hostile, Text); 13] = [
     (("bomb-branches", "has a branch with 65 000 targets", Serves), branches),
     (("bomb-calls", "has a function of 50 000 calls", Serves), calls),
     (("bomb-exports", "has a module with 10 000 exports", Serves), exports),
-    (("bomb-segments", "has 50 000 data segments", Serves), segments),
+    (("bomb-segments", "has 50 000 data segments", Load), segments),
     (("bomb-data", "has 3 MiB of data", Serves), data),
     (("bomb-name", "has a function whose name has 90 000 letters", Serves), name),
     (("bomb-globals", "has 100 000 globals", Load), globals),

@@ -6,6 +6,8 @@ mod table;
 mod compilers;
 mod text;
 mod bombs;
+mod explosions;
+mod slow;
 mod files;
 
 use std::{env, fmt::Write as _, fs, path::Path};
@@ -68,11 +70,15 @@ fn row(guest: &Made, out: &Path) -> String {
         }
     };
     let is_hostile = *fate != Fate::Honest;
-    let strikes = if *fate == Fate::Strikes { "CALLBACKS" } else { "&[]" };
+    let strikes = match fate {
+        Fate::Strikes => "CALLBACKS",
+        Fate::Either => "&[\"init\"]",
+        Fate::Honest | Fate::Serves | Fate::Open | Fate::Load => "&[]",
+    };
     let refused = match fate {
         Fate::Open => "Some(Stage::Open)",
         Fate::Load => "Some(Stage::Load)",
-        Fate::Honest | Fate::Serves | Fate::Strikes => "None",
+        Fate::Honest | Fate::Serves | Fate::Strikes | Fate::Either => "None",
     };
     assert!(what.len() <= 60, "too long for a table: {what}");
     let mut row = String::new();

@@ -11,11 +11,13 @@ pub(crate) enum Fate {
     Strikes,
     /// It loads, and is refused when it is instantiated or in `init`.
     Open,
+    /// It loads, and opens or fails in `init`, by what the host tells it.
+    Either,
     /// It is refused before it is instantiated.
     Load,
 }
 
-use Fate::{Honest, Load, Open, Serves, Strikes};
+use Fate::{Either, Honest, Load, Open, Serves, Strikes};
 
 /// A hostile guest: its name, what it does, and what becomes of it.
 pub(crate) type Hostile = (&'static str, &'static str, Fate);
@@ -84,7 +86,8 @@ pub(crate) const C: [(&str, &str, &str, Fate); 5] = [
 pub(crate) const CPP: [(&str, &str); 3] = [("cpp/lru", "cpp-lru"), ("cpp/ttl", "cpp-ttl"), ("cpp/quota", "cpp-quota")];
 
 /// Attacks in WAT, `guests/hostile/wat/NAME.wat`, each put into the module `quiet.wat` there.
-pub(crate) const WAT: [Hostile; 52] = [
+pub(crate) const WAT: [Hostile; 53] = [
+    ("young-init-traps", "traps in `init` while `now-ms` is below ten seconds", Either),
     ("start-spins", "never comes out of its start function", Open),
     ("start-traps", "traps in its start function", Open),
     ("start-evicts", "evicts in its start function", Open),

@@ -7,7 +7,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 use crate::{
-    Made, bombs,
+    Made, bombs, explosions, slow,
     table::{Fate, Hostile, OTHER_WORLDS, WAT},
 };
 
@@ -26,8 +26,12 @@ pub(crate) fn guests(top: &Path) -> Vec<Made> {
         made((world.name, world.what, Fate::Load), component.unwrap_or_else(|error| panic!("{}: {error}", world.name)))
     });
     let by_loops = bombs::MODULES.iter().map(|(hostile, attack)| made(*hostile, guest(hostile.0, &quiet, &attack())));
-    let components = bombs::COMPONENTS.iter().map(|(hostile, text)| made(*hostile, binary(hostile.0, &text())));
-    by_hand.chain(of_other_worlds).chain(by_loops).chain(components).collect()
+    let of_text = explosions::modules().into_iter().chain(slow::modules());
+    let of_text = of_text.map(|(hostile, attack)| made(hostile, guest(hostile.0, &quiet, &attack)));
+    let components = bombs::COMPONENTS.iter().map(|(hostile, text)| (*hostile, text()));
+    let components = components.chain(explosions::components());
+    let components = components.map(|(hostile, text)| made(hostile, binary(hostile.0, &text)));
+    by_hand.chain(of_other_worlds).chain(by_loops).chain(of_text).chain(components).collect()
 }
 
 fn made((name, what, fate): Hostile, component: Vec<u8>) -> Made {
