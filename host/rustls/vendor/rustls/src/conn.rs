@@ -1017,7 +1017,15 @@ impl<Data> ConnectionCore<Data> {
             let (message, processed) = loop {
                 let message = match iter.next().transpose() {
                     Ok(Some(message)) => message,
-                    Ok(None) => return Ok(None),
+                    Ok(None) => {
+                        // All that `iter` has consumed so far is records that trial decryption
+                        // dropped.  They are done with: left in the buffer, they would be
+                        // tried and counted again on the next call, and fill it.
+                        let dropped = iter.bytes_consumed();
+                        buffer_progress.add_processed(dropped);
+                        buffer_progress.add_discard(dropped);
+                        return Ok(None);
+                    }
                     Err(err) => return Err(self.handle_deframe_error(err, state)),
                 };
 

@@ -230,7 +230,7 @@ impl RecordLayer {
     fn doing_trial_decryption(&mut self, requested: usize) -> bool {
         match self
             .trial_decryption_len
-            .and_then(|value| value.checked_sub(requested))
+            .and_then(|value| value.checked_sub(skipped_early_data_len(requested)))
         {
             Some(remaining) => {
                 self.trial_decryption_len = Some(remaining);
@@ -239,6 +239,19 @@ impl RecordLayer {
             _ => false,
         }
     }
+}
+
+/// How much early data a record may have had that is skipped undecrypted, its padding included.
+///
+/// RFC8446 section 4.2.10 counts plaintext only: not the content type byte, nor the tag.  A record
+/// counts for one byte at least, so that there is a limit to empty ones.
+pub(crate) fn skipped_early_data_len(encrypted_len: usize) -> usize {
+    const CONTENT_TYPE_LEN: usize = 1;
+    const TAG_LEN: usize = 16;
+
+    encrypted_len
+        .saturating_sub(CONTENT_TYPE_LEN + TAG_LEN)
+        .max(1)
 }
 
 /// Result of decryption.

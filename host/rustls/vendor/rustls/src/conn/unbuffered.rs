@@ -170,7 +170,8 @@ impl<Data> UnbufferedConnectionCommon<Data> {
         };
 
         UnbufferedStatus {
-            discard,
+            // `deframe` may discard records without giving a message.
+            discard: discard + buffer_progress.take_discard(),
             state: Ok(state),
         }
     }

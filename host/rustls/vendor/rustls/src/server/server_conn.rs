@@ -358,11 +358,8 @@ pub struct ServerConfig {
     ///
     /// Read the early data via [`ServerConnection::early_data`].
     ///
-    /// The units for this are _both_ plaintext bytes, _and_ ciphertext
-    /// bytes, depending on whether the server accepts a client's early_data
-    /// or not.  It is therefore recommended to include some slop in
-    /// this value to account for the unknown amount of ciphertext
-    /// expansion in the latter case.
+    /// The unit is plaintext bytes.  What is skipped of early data that is not accepted
+    /// does not depend on this, unless it is more than 1 MiB.
     pub max_early_data_size: u32,
 
     /// Whether the server should send "0.5RTT" data.  This means the server

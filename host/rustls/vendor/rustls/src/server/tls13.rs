@@ -26,6 +26,7 @@ use crate::msgs::handshake::{
 };
 use crate::msgs::message::{Message, MessagePayload};
 use crate::msgs::persist;
+use crate::record_layer::skipped_early_data_len;
 use crate::server::ServerConfig;
 use crate::suites::PartiallyExtractedSecrets;
 use crate::sync::Arc;
@@ -45,6 +46,7 @@ mod client_hello {
     use crate::msgs::base::{Payload, PayloadU8};
     use crate::msgs::ccs::ChangeCipherSpecPayload;
     use crate::msgs::enums::{Compression, NamedGroup};
+    use crate::msgs::fragmenter::MAX_FRAGMENT_LEN;
     use crate::msgs::handshake::{
         CertificatePayloadTls13, CertificateRequestExtensions, CertificateRequestPayloadTls13,
         ClientHelloPayload, HelloRetryRequest, HelloRetryRequestExtensions, KeyShareEntry, Random,
@@ -76,19 +78,16 @@ mod client_hello {
         pub(in crate::server) extra_exts: ServerExtensionsInput<'static>,
     }
 
-    fn max_early_data_size(configured: u32) -> usize {
-        if configured != 0 {
-            configured as usize
-        } else {
-            // The relevant max_early_data_size may in fact be unknowable: if
-            // we (the server) have turned off early_data but the client has
-            // a stale ticket from when we allowed early_data: we'll naturally
-            // reject early_data but need an upper bound on the amount of data
-            // to drop.
-            //
-            // Use a single maximum-sized message.
-            16384
-        }
+    /// How much early data may be skipped, counted by `skipped_early_data_len`.
+    ///
+    /// What the client was promised is unknown where its session is: it may have been more than
+    /// is `configured` now, and early data may be turned off by now.
+    fn skipped_early_data_max(configured: u32) -> usize {
+        /// More than any configuration promises.
+        const PROMISED_MAX: usize = 1 << 20;
+
+        // A client that pads its last record, or its only one, does not run out.
+        Ord::max(configured as usize, PROMISED_MAX).saturating_add(MAX_FRAGMENT_LEN)
     }
 
     impl CompleteClientHelloHandling {
@@ -244,7 +243,7 @@ mod client_hello {
                 );
                 emit_fake_ccs(cx.common);
 
-                let skip_early_data = max_early_data_size(self.config.max_early_data_size);
+                let skip_early_data = skipped_early_data_max(self.config.max_early_data_size);
 
                 let next = Box::new(hs::ExpectClientHello {
                     config: self.config,
@@ -453,7 +452,7 @@ mod client_hello {
                         "Client requested early_data, but not accepted: switching to handshake keys with trial decryption"
                     );
                     key_schedule.set_handshake_decrypter(
-                        Some(max_early_data_size(self.config.max_early_data_size)),
+                        Some(skipped_early_data_max(self.config.max_early_data_size)),
                         cx.common,
                     );
                     cx.data.early_data.reject();
@@ -901,8 +900,9 @@ impl State<ServerConnectionData> for ExpectAndSkipRejectedEarlyData {
          *  up to the configured max_early_data_size."
          * (RFC8446, 14.2.10) */
         if let MessagePayload::ApplicationData(skip_data) = &m.payload {
-            if skip_data.bytes().len() <= self.skip_data_left {
-                self.skip_data_left -= skip_data.bytes().len();
+            let skipped = skipped_early_data_len(skip_data.bytes().len());
+            if let Some(left) = self.skip_data_left.checked_sub(skipped) {
+                self.skip_data_left = left;
                 return Ok(self);
             }
         }
