@@ -167,6 +167,33 @@ fn every_crate_has_the_workspace_lints_and_versions() {
 }
 
 #[test]
+fn vendored_crates_are_what_is_built() {
+    for folder in VENDORED {
+        let manifest = fs::read_to_string(top().join(folder).join("Cargo.toml")).unwrap();
+        let line = |key: &str| manifest.lines().find(|line| line.starts_with(key)).unwrap();
+        let (name, version) = (line("name = "), line("version = "));
+        let mut locks = 0;
+        for (file, text) in with_ending("lock") {
+            let named: Vec<&str> =
+                text.split("[[package]]").filter(|package| package.lines().any(|line| line == name)).collect();
+            let [package] = named.as_slice() else {
+                assert!(named.is_empty(), "{} has {name} more than once", file.display());
+                continue;
+            };
+            let is_locked = package.lines().any(|line| line == version);
+            assert!(is_locked, "{}: {name} is of another version than in {folder}: {package}", file.display());
+            let is_vendored = !package.lines().any(|line| line.starts_with("source = "));
+            assert!(is_vendored, "{}: {name} is not what is in {folder}: {package}", file.display());
+            locks += 1;
+        }
+        assert_eq!(locks, 2, "both workspaces that use {name} have it from {folder}");
+        let about = fs::read_to_string(top().join(folder).join("../README.md")).unwrap();
+        let version = version.split('"').nth(1).unwrap();
+        assert!(about.contains(version), "the file beside {folder} names another version than {version}");
+    }
+}
+
+#[test]
 fn files_are_short() {
     for (file, text) in with_ending("rs").chain(with_ending("c")) {
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
