@@ -94,6 +94,7 @@ impl ServerSessions {
             terms: self.reader.mailbox().terms(),
             identity: self.identity,
             server_name: server_name.into(),
+            early_data_bytes: config.max_early_data_size,
             is_tls12: AtomicBool::new(false),
             asks_left: AtomicU32::new(ASKS_MAX),
             expires_ms: AtomicU64::new(u64::MAX),
@@ -115,6 +116,8 @@ impl fmt::Debug for ServerSessions {
 /// `early_data_bytes` is how much a client may send with its ClientHello when it resumes, before the server has answered:
 /// RFC 8446, section 2.3. An attacker may send it to another server again, so 0, which is off, is right for all but those
 /// whose upstream allows for that. This process accepts it once, since a TLS 1.3 session is used once.
+///
+/// It may be changed at any time. A session keeps what its client was promised: once less is allowed, it is not resumed.
 pub fn prepare(config: &mut ServerConfig, early_data_bytes: u32) {
     config.session_storage = Arc::new(NoServerSessionStorage {});
     // Disabled is the default: rustls then keeps TLS 1.3 sessions in the store.
@@ -131,6 +134,8 @@ struct ConnectionSessions {
     terms: Terms,
     identity: TlsIdentity,
     server_name: Box<str>,
+    /// How much early data the connection may bring, and how much its client is promised for the next.
+    early_data_bytes: u32,
     /// Whether the handshake is TLS 1.2. rustls tells no version, but asks `can_cache` for TLS 1.2 only, before `put`.
     is_tls12: AtomicBool,
     asks_left: AtomicU32,
@@ -190,15 +195,38 @@ impl ConnectionSessions {
             }
         }
     }
+
+    /// A TLS 1.3 session as rustls stored it, unless its client may send more early data than the connection may bring. rustls
+    /// would accept that, and then break the handshake off. Where none may be sent at all it accepts none, and nothing breaks.
+    fn unless_promised_more(&self, kept: Secret) -> Option<Vec<u8>> {
+        let (_, promise) = kept.expose().split_last_chunk()?;
+        let is_kept = self.early_data_bytes == 0 || u32::from_be_bytes(*promise) <= self.early_data_bytes;
+        is_kept.then(|| {
+            let mut value = kept.into_exposed();
+            value.truncate(value.len() - PROMISE_LEN);
+            value
+        })
+    }
+}
+
+/// What a TLS 1.3 session is kept with: how much early data its client was promised, as a big-endian number behind it.
+const PROMISE_LEN: usize = size_of::<u32>();
+
+fn with_promise(value: &Secret, early_data_bytes: u32) -> Secret {
+    // Of the right size from the start: a buffer that grows leaves a copy behind that nobody wipes.
+    let mut kept = Vec::with_capacity(value.expose().len() + PROMISE_LEN);
+    kept.extend_from_slice(value.expose());
+    kept.extend_from_slice(&early_data_bytes.to_be_bytes());
+    Secret::new(kept)
 }
 
 impl StoresServerSessions for ConnectionSessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let value = Secret::new(value);
         let is_tls12 = self.is_tls12.load(Ordering::Acquire);
-        let (version, lifetime) = match is_tls12 {
-            true => (Version::Tls12, LIFETIME_TLS12),
-            false => (Version::Tls13, LIFETIME_TLS13),
+        let (version, lifetime, value) = match is_tls12 {
+            true => (Version::Tls12, LIFETIME_TLS12, value),
+            false => (Version::Tls13, LIFETIME_TLS13, with_promise(&value, self.early_data_bytes)),
         };
         let Some(id) = self.bound(version, &key) else { return false };
         let terms = self.terms.lifetime(lifetime).until(self.expires_ms.load(Ordering::Acquire));
@@ -213,9 +241,10 @@ impl StoresServerSessions for ConnectionSessions {
     /// TLS 1.3: a ticket is used once.
     fn take(&self, key: &[u8]) -> Option<Vec<u8>> {
         let taken = self.read(Version::Tls13, key, |name| self.reader.take_or_why(name))?;
+        let value = self.unless_promised_more(taken.value)?;
         // Resumed or not: rustls does not tell, and a full handshake's session may end early.
         self.expires_ms.fetch_min(taken.expires_ms, Ordering::AcqRel);
-        Some(taken.value.into_exposed())
+        Some(value)
     }
 
     fn can_cache(&self) -> bool {

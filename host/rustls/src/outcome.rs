@@ -14,7 +14,7 @@ pub enum Resumption {
     /// The client offered sessions, and the cache gave none: the first cause that is not [`Miss::Absent`], or else that.
     Missed(Miss),
     /// The cache gave a session, and rustls made a full handshake all the same: the session is of another cipher suite or
-    /// hash, say, or the client has no key for it.
+    /// hash, say, or the client has no key for it, or it was promised more early data than is allowed now.
     Refused,
     /// The client offered more sessions than one connection may ask its guest for, and had none of the first.
     TooManyAsks,

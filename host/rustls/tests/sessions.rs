@@ -100,6 +100,36 @@ fn what_a_connection_stores_after_a_revocation_is_refused() {
 }
 
 #[test]
+fn a_session_is_given_where_all_the_early_data_that_it_promises_is_allowed_or_none() {
+    for (promised, allowed, is_given) in [
+        (0, 0, true),
+        (0, 100, true),
+        (100, 100, true),
+        (100, 16_384, true),
+        (16_384, 0, true),
+        (16_384, 100, false),
+        (16_384, 16_383, false),
+        (u32::MAX, 1 << 20, false),
+    ] {
+        let mut tenant = Tenant::open();
+        prepare(&mut tenant.config, promised);
+        assert!(tenant.connection("a").put(KEY.to_vec(), b"1.3".to_vec()));
+        let tls12 = tenant.connection("a");
+        assert!(tls12.can_cache() && tls12.put(KEY.to_vec(), b"1.2".to_vec()));
+        tenant.owner.settle();
+        prepare(&mut tenant.config, allowed);
+        let scoped = tenant.sessions.scoped(&tenant.config, "a");
+        let given = scoped.config.session_storage.take(&KEY);
+        let expected = is_given.then_some(b"1.3".as_slice());
+        assert_eq!(given.as_deref(), expected, "{promised} promised, {allowed} allowed");
+        if !is_given {
+            assert_eq!(scoped.resumption(false), Resumption::Refused);
+        }
+        assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"1.2".as_slice()), "TLS 1.2 has no early data");
+    }
+}
+
+#[test]
 fn a_tls13_session_is_taken_once() {
     let mut tenant = Tenant::open();
     assert!(tenant.connection("a").put(KEY.to_vec(), b"session".to_vec()));
