@@ -1,7 +1,7 @@
 //! One connection: ClientHello, tenant, handshake, upstream, bytes.
 
 use std::{
-    io::{self, Read as _},
+    io,
     net::SocketAddr,
     pin::pin,
     sync::{
@@ -23,6 +23,7 @@ use crate::{
     ConnectionError, ProxyLimits, Rejection,
     blocking::step_by_step,
     directory::Entry,
+    early_data::EarlyDataFirst,
     listener::Door,
     proxy::Shared,
     proxy_protocol,
@@ -112,30 +113,11 @@ impl Drop for Place {
 /// Passes bytes on, those first that came before the handshake was done.
 async fn pass(
     guest: &mut Guest,
-    mut upstream: impl AsyncRead + AsyncWrite + Unpin,
+    upstream: impl AsyncRead + AsyncWrite + Unpin,
     limits: &ProxyLimits,
 ) -> Result<(), ConnectionError> {
-    let early_data = early_data(&mut guest.stream);
-    if !early_data.is_empty() {
-        let sent = async {
-            upstream.write_all(&early_data).await?;
-            // TLS may keep some back, and what copies bytes flushes its own only.
-            upstream.flush().await
-        };
-        sent.await.map_err(ConnectionError::Transfer)?;
-        guest.tenant.counts.bytes.from_clients.fetch_add(early_data.len() as u64, Ordering::Relaxed);
-    }
-    transfer(&mut guest.stream, upstream, limits.idle, &guest.tenant.counts.bytes).await
-}
-
-/// What the client sent with its ClientHello, where the tenant allows that and the session was good: at most as much as the
-/// tenant allows. It was accepted once at most, since taking its session has used the session up.
-fn early_data(client: &mut TlsStream<TcpStream>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut early_data) = client.get_mut().1.early_data() {
-        early_data.read_to_end(&mut bytes).expect("it has been received, and memory does not fail to be read");
-    }
-    bytes
+    let client = EarlyDataFirst::new(&mut guest.stream);
+    transfer(client, upstream, limits.idle, &guest.tenant.counts.bytes).await
 }
 
 /// Learns who comes, and for whom; then does the handshake. The tenant is known before any session is looked up, so a session

@@ -20,6 +20,7 @@ mod guest;
 
 mod blocking;
 mod directory;
+mod early_data;
 mod error;
 mod proxy_protocol;
 mod times;

@@ -26,7 +26,8 @@ pub struct TenantTls {
     /// The protocols it offers, best first; none, to offer nothing.
     pub alpn: Vec<Vec<u8>>,
     /// How many bytes a client may send before the handshake is done, when it resumes; 0 is off. Whoever sees them on the
-    /// way may send them to another server again.
+    /// way may send them to another server again. Where it is lowered, but not to 0, a session whose client was promised more is
+    /// not resumed.
     pub early_data_bytes: u32,
     /// Where sessions are kept instead of the tenant's cache. For benchmarks: what rustls does by itself is the floor.
     #[doc(hidden)]

@@ -123,7 +123,8 @@ impl TenantSettings {
     /// What its guests, its vaults and early data may take in memory, in bytes.
     pub fn memory_bytes_max(&self) -> u64 {
         let one = self.readers.saturating_mul(self.limits.memory_bytes).saturating_add(self.limits.vault_bytes);
-        let early_data = self.bounds.handshakes.saturating_mul(self.tls.early_data_bytes as usize);
+        // Kept until there is an upstream to give it to.
+        let early_data = self.bounds.connections.saturating_mul(self.tls.early_data_bytes as usize);
         self.caches().saturating_mul(one).saturating_add(early_data) as u64
     }
 }

@@ -52,6 +52,7 @@ fn check_name(name: &str, at: &At, notes: &mut Notes<'_>) {
     }
 }
 
+/// The most that a client may be promised. Of early data that is not accepted rustls skips as much, whatever is allowed by then.
 const EARLY_DATA_BYTES_MAX: u32 = 1 << 20;
 
 /// The check of one tenant.
@@ -140,7 +141,7 @@ impl Check<'_, '_> {
         }
         let early_data_bytes = written.early_data_bytes;
         if early_data_bytes > EARLY_DATA_BYTES_MAX {
-            // rustls keeps as much for each handshake that is under way.
+            // rustls keeps as much for each connection until the upstream takes it.
             let fix = format!("write at most {EARLY_DATA_BYTES_MAX}; a request is shorter");
             self.notes.add(&at.key("early_data_bytes"), "one client could take too much memory", fix);
         }
