@@ -291,3 +291,12 @@ fn what_is_allowed_is_accepted_whole() {
         }
     }
 }
+
+#[test]
+fn what_is_allowed_is_accepted_in_records_of_one_byte() {
+    let returning = Returning::new(ALLOWED_MAX);
+    let sent = Sent { records: ALLOWED_MAX as usize, bytes: 1 };
+    let visit = Visit::begin(&returning, returning.server(ALLOWED_MAX, None), sent);
+    let (accepted, _) = visit.complete(Split::Whole).unwrap();
+    assert_eq!(accepted.len(), ALLOWED_MAX as usize);
+}

@@ -1140,7 +1140,8 @@ impl EarlyDataState {
 
     pub(super) fn accept(&mut self, max_size: usize) {
         *self = Self::Accepted {
-            received: ChunkVecBuffer::new(Some(max_size)),
+            // `left` is the limit.  To ask for one here would sum all chunks for each record.
+            received: ChunkVecBuffer::new(None),
             left: max_size,
         };
     }
