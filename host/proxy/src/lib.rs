@@ -18,6 +18,7 @@ mod caches;
 mod change;
 mod guest;
 
+mod accept_errors;
 mod blocking;
 mod directory;
 mod early_data;
@@ -32,6 +33,7 @@ pub use innkeeper_wasm::{Compilation, Helper, LoadError, Wasi};
 pub use tokio_rustls::rustls;
 
 pub use crate::{
+    accept_errors::AcceptErrors,
     change::{CHANGED_AT_ONCE, Change, Wanted, What},
     connection::ProxyStats,
     error::{ConnectionError, StartError, TenantError},

@@ -107,7 +107,7 @@ async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>, door: Arc<Door>
             Err(error) => {
                 // Out of file descriptors, say: others need time to give some back.
                 shared.totals.not_accepted();
-                tracing::warn!("cannot accept: {error}");
+                shared.accept_errors.log("connections of clients", &error);
                 drop(permit);
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

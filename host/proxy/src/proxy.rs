@@ -10,7 +10,8 @@ use innkeeper_core::{CacheStats, Guest, Limits, Owners, Recent, Role, UpgradeRep
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    Inspection, ListenerConfig, ProxyStats, StartError, TenantConfig, TenantError, TenantStats, TenantTls,
+    AcceptErrors, Inspection, ListenerConfig, ProxyStats, StartError, TenantConfig, TenantError, TenantStats,
+    TenantTls,
     caches::Caches,
     change::{Change, Commit, Planned, Wanted},
     connection::Totals,
@@ -71,6 +72,7 @@ pub(crate) struct Shared {
     directory: RwLock<Directory>,
     pub(crate) connections: Arc<Semaphore>,
     pub(crate) totals: Totals,
+    pub(crate) accept_errors: AcceptErrors,
     /// Set when the drain time is over: connections end.
     pub(crate) is_over: watch::Sender<bool>,
 }
@@ -123,6 +125,7 @@ impl Proxy {
             directory: RwLock::default(),
             connections: Arc::new(Semaphore::new(connections_max)),
             totals: Totals::default(),
+            accept_errors: AcceptErrors::default(),
             is_over: watch::Sender::new(false),
         });
         let mut directory = Directory::default();
