@@ -14,7 +14,7 @@ mod guest_file;
 mod loopback;
 mod settings;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -75,7 +75,7 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
     cause.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-#[expect(clippy::print_stderr, reason = "the one place where an error ends")]
+/// The one place where an error ends. If nobody reads it, the exit code tells.
 fn complain(error: &anyhow::Error) {
-    eprintln!("error: {error:#}");
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
 }

@@ -8,7 +8,8 @@ use innkeeper_serve::{
     Life, ServeError, Server, ServerConfig,
     config::{self, ListenAt, Overrides, Settings, file::LogFormat, reference},
     listenfd::ListenFd,
-    log, metrics,
+    log::{self, Log},
+    metrics,
     system::Demand,
     try_out,
 };
@@ -89,22 +90,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     };
     let settings = match config::check(&path, &overrides) {
         Ok(settings) => settings,
-        Err(problems) => return complain(&ServeError::from(problems)),
+        Err(problems) => return Ok(complain(&ServeError::from(problems), &mut std::io::stderr())),
     };
     if options.check {
         if let Err(error) = try_out(&settings) {
-            return complain(&error);
+            return Ok(complain(&error, &mut std::io::stderr()));
         }
         return show(&settings, &mut out).map(|()| ExitCode::SUCCESS);
     }
-    log::start(&settings.log).context("the log's filter is none")?;
+    let log = log::start(&settings.log)?;
     for warning in Demand::of(&settings).prepare() {
         tracing::warn!("{warning}");
     }
-    serve(ServerConfig { path, overrides, clock: Clock::system() }, settings)
+    let served = serve(ServerConfig { path, overrides, clock: Clock::system() }, settings, &log);
+    // From here on nothing waits for standard error but the log.
+    Ok(served.unwrap_or_else(|error| {
+        print(&mut log.writer(), &format!("{error:#}"));
+        ExitCode::FAILURE
+    }))
 }
 
-fn serve(config: ServerConfig, settings: Settings) -> anyhow::Result<ExitCode> {
+fn serve(config: ServerConfig, settings: Settings, log: &Log) -> anyhow::Result<ExitCode> {
     // It changes the environment, so it comes before the runtime's threads.
     let mut passed = ListenFd::from_env();
     let sockets = (0..passed.len()).map(|number| {
@@ -124,7 +130,7 @@ fn serve(config: ServerConfig, settings: Settings) -> anyhow::Result<ExitCode> {
         };
         let server = match started {
             Ok(server) => server,
-            Err(error) => return complain(&error),
+            Err(error) => return Ok(complain(&error, &mut log.writer())),
         };
         for address in server.addresses() {
             tracing::info!(%address, "listening");
@@ -141,13 +147,17 @@ fn serve(config: ServerConfig, settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows problems as they are: each has its own place and hint.
-#[expect(clippy::print_stderr, reason = "the command's own errors are for who has called it")]
-fn complain(error: &ServeError) -> anyhow::Result<ExitCode> {
+fn complain(error: &ServeError, out: &mut impl std::io::Write) -> ExitCode {
     match error {
-        ServeError::Problems(problems) => problems.iter().for_each(|problem| eprintln!("error: {problem}")),
-        error => eprintln!("error: {error}"),
+        ServeError::Problems(problems) => problems.iter().for_each(|problem| print(out, &problem.to_string())),
+        error => print(out, &error.to_string()),
     }
-    Ok(ExitCode::FAILURE)
+    ExitCode::FAILURE
+}
+
+/// One error, in one write. If nobody reads it, the exit code tells.
+fn print(out: &mut impl std::io::Write, error: &str) {
+    let _ = out.write_all(format!("error: {error}\n").as_bytes());
 }
 
 const COLUMNS: [Column; 9] = [

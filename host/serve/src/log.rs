@@ -1,26 +1,113 @@
 //! What is logged, and how it is written: to standard error, for people or for programs.
+//!
+//! The server does not depend on its log. Nothing that serves waits for a log that nobody reads, and nothing fails with a log
+//! that cannot be written: lines are lost and counted.
 
-use std::io::IsTerminal as _;
+mod queue;
+
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal as _, Write},
+    panic::PanicHookInfo,
+    time::Duration,
+};
 
 use tracing_subscriber::EnvFilter;
 
+use self::queue::{Queue, Sink};
 use crate::config::{LogSettings, file::LogFormat};
 
-/// Writes events as the settings say, from now until the process ends. To be called once; later calls change nothing.
+/// One for the process, as the subscriber of events and standard error are.
+static QUEUE: Queue = Queue::new();
+
+/// The end of the process waits so long for lines to be written.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Why the log does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// The filter cannot be parsed.
+    #[error("`log.filter` is invalid: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The system has no thread for it.
+    #[error("cannot start the thread that writes the log: {0}")]
+    Thread(io::Error),
+}
+
+/// The running log. Dropping it waits until every line is written, for at most a second.
+#[derive(Debug)]
+pub struct Log(());
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        QUEUE.flush(FLUSH);
+    }
+}
+
+/// Writes events and panics as the settings say, from now until the process ends. To be called once; later calls change
+/// nothing.
 ///
 /// # Errors
-/// When the filter is none.
-pub fn start(settings: &LogSettings) -> Result<(), tracing_subscriber::filter::ParseError> {
+/// When the filter is invalid, or no thread can be started.
+pub fn start(settings: &LogSettings) -> Result<Log, LogError> {
     let handshakes = if settings.handshakes { "info" } else { "off" };
     let filter: EnvFilter = format!("innkeeper::handshake={handshakes},{}", settings.filter).parse()?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // Set already is set by whoever embeds this.
-    let _ = match settings.format {
+        .with_writer(|| Line)
+        .with_ansi(io::stderr().is_terminal())
+        // They would go to standard error directly, and panic where that is gone.
+        .log_internal_errors(false);
+    let is_set = match settings.format {
         LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    Ok(())
+    // Set already is set by whoever embeds this.
+    if is_set.is_ok() {
+        let tell = |lines| tracing::warn!(lines, "log lines were lost");
+        let thread = std::thread::Builder::new().name("log".to_owned());
+        thread.spawn(move || QUEUE.write(Sink::default(), tell)).map_err(LogError::Thread)?;
+        std::panic::set_hook(Box::new(log_panic));
+    }
+    Ok(Log(()))
+}
+
+/// The lines lost since the start: those that found the queue full, and those whose write failed.
+pub fn lines_lost() -> u64 {
+    QUEUE.lost()
+}
+
+impl Log {
+    /// Writes text that is no event, in order with events. Each write is a line or more; none fails or waits.
+    pub fn writer(&self) -> impl Write {
+        Line
+    }
+}
+
+/// Puts what is written at once into the queue.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        QUEUE.add(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The standard library's own hook writes to standard error under a lock: one thread that waits there would stop every other.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or_default();
+    let what = panic.payload_as_str().unwrap_or("no message");
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(at, thread, "panic: {what}\n{backtrace}"),
+        _ => tracing::error!(at, thread, "panic: {what}"),
+    }
 }

@@ -59,6 +59,7 @@ metrics! {
     StartTime Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970.", "It moves: the process was restarted, and every session is gone.";
     ResidentMemory Gauge "process_resident_memory_bytes" [] "Memory that the process has.", "It grows for hours while the number of tenants and sessions does not.";
     OpenFiles Gauge "process_open_fds" [] "File descriptors that the process has open.", "It comes near the limit; see `connections.max`.";
+    LogLinesLost Counter "innkeeper_log_lines_lost_total" [] "Lines of the log that were not written: nobody reads it, or its disk is full. The server does not wait for its log.", "It grows: look for what reads the log, and at its disk.";
     ReloadOk Gauge "innkeeper_config_last_reload_successful" [] "Whether the configuration did, when it was read last.", "0: the file is broken, and the server goes on with the one before. The log says what is wrong.";
     ReloadTime Gauge "innkeeper_config_last_reload_timestamp_seconds" [] "When the configuration was read last, in seconds since 1970.", "";
     Tenants Gauge "innkeeper_tenants" [] "Tenants that are served.", "";
@@ -208,6 +209,7 @@ fn add_process(page: &mut Page, state: &State) {
     if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
         page.add(Id::OpenFiles, &[], files.count() as u64);
     }
+    page.add(Id::LogLinesLost, &[], crate::log::lines_lost());
     let (when, is_ok) = state.last_reload().map_or((state.started, true), |(when, what)| (when, what.is_ok()));
     page.add(Id::ReloadOk, &[], is_ok.into());
     page.add_f64(Id::ReloadTime, &[], seconds(when));
