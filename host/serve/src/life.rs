@@ -1,10 +1,15 @@
 //! The life of a process: signals, and what systemd is told.
 
-use std::time::Duration;
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    time::Duration,
+};
 
 use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
     task::JoinHandle,
 };
 
@@ -25,6 +30,9 @@ pub struct Life {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    /// Never read: while it is listened for, a file at its size limit, such as the log, fails a write and not the process.
+    _too_large: Signal,
+    systemd: Systemd,
     /// SIGHUP came while a reload was under way.
     is_reload_due: bool,
     /// SIGHUP came while only the end was waited for.
@@ -32,16 +40,18 @@ pub struct Life {
 }
 
 impl Life {
-    /// Listens for SIGHUP, SIGTERM and SIGINT from now on, in place of what they do otherwise. Must be called within a tokio
-    /// runtime.
+    /// Listens for SIGHUP, SIGTERM, SIGINT and SIGXFSZ from now on, instead of their default actions. Must be called within a
+    /// tokio runtime.
     ///
     /// # Errors
     /// When the system does not let it.
-    pub fn new() -> std::io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            _too_large: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
+            systemd: Systemd::start()?,
             is_reload_due: false,
             is_reload_noted: false,
         })
@@ -80,15 +90,15 @@ impl Life {
         self.end().await;
     }
 
-    pub(crate) fn ready(&self, server: &Server) {
+    pub(crate) async fn ready(&self, server: &Server) {
         let tenants = server.state.infos().len();
-        tell(&[NotifyState::Ready, NotifyState::Status(&format!("serving {tenants} tenants"))]);
+        self.systemd.tell(&[NotifyState::Ready, NotifyState::Status(&format!("serving {tenants} tenants"))]).await;
     }
 
-    pub(crate) fn reloading(&self) {
+    pub(crate) async fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(_) => tell(&[NotifyState::Reloading]),
+            Ok(now) => self.systemd.tell(&[NotifyState::Reloading, now]).await,
+            Err(_) => self.systemd.tell(&[NotifyState::Reloading]).await,
         }
     }
 
@@ -96,17 +106,18 @@ impl Life {
     /// since a reload may take longer than that.
     pub(crate) fn watchdog(&self) -> Option<Watchdog> {
         let every = sd_notify::watchdog_enabled()? / 2;
+        let systemd = self.systemd.clone();
         Some(Watchdog(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
             loop {
                 ticks.tick().await;
-                tell(&[NotifyState::Watchdog]);
+                systemd.tell(&[NotifyState::Watchdog]).await;
             }
         })))
     }
 
-    pub(crate) fn stopping(&self) {
-        tell(&[NotifyState::Stopping, NotifyState::Status("waiting for connections to end")]);
+    pub(crate) async fn stopping(&self) {
+        self.systemd.tell(&[NotifyState::Stopping, NotifyState::Status("waiting for connections to end")]).await;
     }
 }
 
@@ -118,9 +129,42 @@ impl Drop for Watchdog {
     }
 }
 
-/// Without systemd there is nobody to tell.
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!("systemd is not told: {error}");
+/// The way to systemd. Its socket blocks while systemd does not read, so that a thread of its own sends the messages. Without
+/// systemd, a message goes nowhere.
+#[derive(Clone, Debug)]
+struct Systemd {
+    messages: SyncSender<Message>,
+}
+
+/// Lines to send, and where to say how that went.
+type Message = (String, oneshot::Sender<io::Result<()>>);
+
+const MESSAGES_MAX: usize = 4;
+
+impl Systemd {
+    fn start() -> io::Result<Self> {
+        let (messages, waiting) = sync_channel(MESSAGES_MAX);
+        let send = move |waiting: Receiver<Message>| {
+            for (lines, told) in waiting {
+                // Nobody waits any more for a message that was stuck.
+                let _ = told.send(sd_notify::notify(&[NotifyState::Custom(&lines)]));
+            }
+        };
+        std::thread::Builder::new().name("systemd".to_owned()).spawn(move || send(waiting))?;
+        Ok(Self { messages })
+    }
+
+    /// Sends a message, and waits for that for a second at most. Messages are left out while earlier ones are stuck.
+    async fn tell(&self, state: &[NotifyState<'_>]) {
+        let lines: Vec<String> = state.iter().map(ToString::to_string).collect();
+        let (told, sent) = oneshot::channel();
+        if self.messages.try_send((lines.join("\n"), told)).is_err() {
+            return;
+        }
+        match tokio::time::timeout(Duration::from_secs(1), sent).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!("systemd is not told: {error}"),
+            Ok(Err(_)) | Err(_) => tracing::warn!("systemd is not told: it does not read"),
+        }
     }
 }

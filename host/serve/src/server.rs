@@ -136,7 +136,7 @@ impl Server {
         life.take_up();
         let mut ticks = tokio::time::interval(Duration::from_secs(history::EVERY_S));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        life.ready(&self);
+        life.ready(&self).await;
         loop {
             let file_changed = async {
                 match &settled {
@@ -158,7 +158,7 @@ impl Server {
                 true => break,
             }
         }
-        life.stopping();
+        life.stopping().await;
         tokio::select! {
             cut_off = self.shutdown() => cut_off,
             () = life.told_again() => 0,
@@ -167,7 +167,7 @@ impl Server {
 
     /// Reloads. False if the process is told to end meanwhile: guests may take their time.
     async fn reload_unless_told(&self, life: &mut Life, ticks: &mut Interval) -> bool {
-        life.reloading();
+        life.reloading().await;
         let state = Arc::clone(&self.state);
         // It has been logged, and the admin page shows it.
         let mut reload = tokio::spawn(async move { drop(state.reload().await) });
@@ -187,7 +187,7 @@ impl Server {
                 },
             }
         }
-        life.ready(self);
+        life.ready(self).await;
         if is_due_again {
             life.reload_next();
         }
