@@ -8,7 +8,7 @@ use std::{
 };
 
 use innkeeper_proxy::{
-    LoadError, Proxy, ProxyConfig,
+    LoadError, Proxy, ProxyConfig, ProxyLimits,
     core::{Clock, Owners},
 };
 use tokio::{
@@ -24,6 +24,7 @@ use crate::{
     life::{Life, Wake},
     running::{Running, load_all, problem_of, watch, with_sockets},
     state::{Reloaded, State},
+    system::connections_max,
 };
 
 /// Where a server is set up from.
@@ -92,7 +93,8 @@ impl Server {
         let threads = settings.owner_threads.unwrap_or_else(default_threads);
         let owners = Owners::new(threads, config.clock.clone());
         let listeners = with_sockets(&settings, sockets)?;
-        let proxy = ProxyConfig { listeners, limits: settings.limits.clone(), maxima: None, tenants };
+        let limits = limits_of(&settings);
+        let proxy = ProxyConfig { listeners, limits, maxima: None, tenants };
         let proxy = Proxy::start(proxy, owners).await;
         let proxy = proxy.map_err(|error| Problems::from(problem_of(&error, &settings)))?;
         let running = Running::new(&settings, guests, watch);
@@ -213,6 +215,20 @@ impl Server {
     pub fn tick(&self) {
         self.state.tick();
     }
+}
+
+/// The bounds on connections, lowered to what file descriptors there are: a proxy that runs out of them accepts nobody and fails
+/// those whom it has accepted.
+fn limits_of(settings: &Settings) -> ProxyLimits {
+    let wanted = settings.limits.connections;
+    let connections = connections_max(wanted);
+    if connections < wanted {
+        tracing::warn!(
+            connections,
+            "too few file descriptors for `connections.max = {wanted}`: fewer are accepted at a time"
+        );
+    }
+    ProxyLimits { connections, ..settings.limits.clone() }
 }
 
 fn default_threads() -> usize {

@@ -49,6 +49,24 @@ impl Demand {
     }
 }
 
+/// The most connections that the limit on file descriptors has room for beside what is open now, at most `wanted`. Clients
+/// beyond wait to be accepted. Descriptors are left over for the admin listener, for files and for name servers.
+pub(crate) fn connections_max(wanted: usize) -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return wanted };
+    let open = std::fs::read_dir("/proc/self/fd").map_or(FILES_BESIDES, |files| files.count() as u64);
+    connections_within(limit, open).min(wanted)
+}
+
+fn connections_within(limit: u64, open: u64) -> usize {
+    // Under a low limit each gets its part.
+    let left_over = FILES_BESIDES.min(limit / 4);
+    let files = limit.saturating_sub(open).saturating_sub(left_over);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).max(CONNECTIONS_MIN)
+}
+
+/// So many there are however low the limit is: the listeners wait with some of them.
+const CONNECTIONS_MIN: usize = 8;
+
 /// How many file descriptors may be open, once the limit is raised.
 fn raise_files(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -95,6 +113,14 @@ mod tests {
         assert_eq!(total_of("MemTotal:       24565832 kB\nMemFree: 1 kB\n"), Some(24_565_832 << 10));
         assert_eq!(total_of("nothing"), None);
         assert!(memory_bytes().is_some_and(|bytes| bytes > 1 << 20), "this machine has memory");
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_everything_else() {
+        assert_eq!(connections_within(1_000_000, 40), 499_852);
+        assert_eq!(connections_within(1_024, 40), 364);
+        assert_eq!(connections_within(256, 40), 76);
+        assert_eq!(connections_within(20, 40), CONNECTIONS_MIN);
     }
 
     #[test]
