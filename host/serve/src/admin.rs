@@ -7,23 +7,33 @@ mod api;
 mod door;
 mod page;
 mod pieces;
+mod spares;
+mod visit;
 
 use std::{net::SocketAddr, sync::Arc, sync::atomic::Ordering};
 
 use axum::{
-    Form, Router,
+    Extension, Form, Router,
+    body::{Body, to_bytes},
     extract::{DefaultBodyLimit, Path, Query, Request, State as Shared},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use subtle::ConstantTimeEq as _;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::Semaphore,
+    task::{JoinHandle, block_in_place},
+};
 use zeroize::Zeroizing;
 
-use self::door::Door;
+use self::{
+    door::Door,
+    visit::{Stage, Visit},
+};
 use crate::{
     metrics,
     running::with_causes,
@@ -50,23 +60,24 @@ pub(crate) async fn listen(address: SocketAddr, state: &Arc<State>) -> Result<Li
     let failed = |source| ServeError::Admin { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let router = router(Arc::clone(state));
-    let task = tokio::spawn(async move {
-        // Never ends by itself.
-        let _ = axum::serve(Door::new(listener), router).await;
-    });
-    Ok(Listening { address, task })
+    let door = Door::new(listener, router(Arc::clone(state))).map_err(failed)?;
+    Ok(Listening { address, task: tokio::spawn(door.run()) })
 }
 
+/// So many pages are made at a time. Each takes a thread for as long as it has tenants to tell of.
+const PAGES_AT_ONCE: usize = 2;
+
 fn router(state: Arc<State>) -> Router {
-    Router::new()
+    let pages = Router::new()
         .route("/", get(overview))
         .route("/tenants/{tenant}", get(tenant))
-        .route("/tenants/{tenant}/actions", post(act_by_form))
         .route("/api/tenants", get(api::tenants))
         .route("/api/tenants/{tenant}", get(api::tenant))
-        .route("/api/tenants/{tenant}/{action}", post(act_by_api))
         .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(PAGES_AT_ONCE)), in_turn));
+    pages
+        .route("/tenants/{tenant}/actions", post(act_by_form))
+        .route("/api/tenants/{tenant}/{action}", post(act_by_api))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("admin/style.css"))))
@@ -88,10 +99,31 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Turns away whoever asks by a name that is not ours, and sets the headers of every answer.
-async fn guard(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    let mut response = match is_own_host(request.headers(), &state) {
-        true => next.run(request).await,
+/// Waits for the turn of a page. Health and actions do not.
+async fn in_turn(Shared(pages): Shared<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    // Nobody closes it.
+    let _turn = pages.acquire().await;
+    next.run(request).await
+}
+
+/// Turns away whoever asks by a name that is not ours, and sets the headers of every answer. Takes the whole request first: a
+/// client that has not sent it gives way to others.
+async fn guard(
+    Shared(state): Shared<Arc<State>>,
+    Extension(visit): Extension<Arc<Visit>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let mut response = match is_own_host(&head.headers, &state) {
+        true => match to_bytes(body, BODY_BYTES_MAX).await {
+            Ok(body) => {
+                let stage = if head.method == Method::POST { Stage::Acting } else { Stage::Reading };
+                let _busy = visit.enter(stage);
+                next.run(Request::from_parts(head, Body::from(body))).await
+            }
+            Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, "the request's body is too long\n").into_response(),
+        },
         false => {
             let what = "this listener is asked by an address, `localhost`, or a name from `admin.hosts`\n";
             (StatusCode::MISDIRECTED_REQUEST, what).into_response()
@@ -117,7 +149,7 @@ async fn file(kind: &'static str, text: &'static str) -> Response {
 }
 
 async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics::text(&state)).into_response()
+    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], block_in_place(|| metrics::text(&state))).into_response()
 }
 
 async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
@@ -136,7 +168,7 @@ struct Search {
 }
 
 async fn overview(Shared(state): Shared<Arc<State>>, Query(search): Query<Search>) -> Response {
-    page::overview(&state, &search.q).into_response()
+    block_in_place(|| page::overview(&state, &search.q)).into_response()
 }
 
 /// What has just been done, to be told on the page.
@@ -148,7 +180,7 @@ struct Done {
 
 async fn tenant(Shared(state): Shared<Arc<State>>, Path(tenant): Path<String>, Query(done): Query<Done>) -> Response {
     let said = Action::parse(&done.done).map(|action| Ok(action.done()));
-    match page::tenant(&state, &tenant, said) {
+    match block_in_place(|| page::tenant(&state, &tenant, said)) {
         Some(page) => page.into_response(),
         None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
     }
@@ -188,18 +220,19 @@ impl Action {
         }
     }
 
+    /// Performs it. What waits for a lock waits on a thread that serves nobody else.
     async fn perform(self, state: &State, tenant: &str) -> Result<serde_json::Value, ActionError> {
         tracing::warn!(tenant, action = self.name(), "an operator acts");
         let proxy = &state.proxy;
         Ok(match self {
             Self::Upgrade => api::upgraded(&state.upgrade(tenant).await?),
-            Self::Revoke => serde_json::json!({ "revoked": proxy.revoke(tenant)? }),
+            Self::Revoke => serde_json::json!({ "revoked": block_in_place(|| proxy.revoke(tenant))? }),
             Self::Suspend => {
-                proxy.suspend(tenant)?;
+                block_in_place(|| proxy.suspend(tenant))?;
                 serde_json::json!({ "suspended": true })
             }
             Self::Resume => {
-                proxy.resume(tenant)?;
+                block_in_place(|| proxy.resume(tenant))?;
                 serde_json::json!({ "suspended": false })
             }
         })
@@ -266,10 +299,11 @@ async fn act_by_form(
     Path(tenant): Path<String>,
     Form(form): Form<ActionForm>,
 ) -> Response {
-    let refuse = |status: StatusCode, what: String| match page::tenant(&state, &tenant, Some(Err(&what))) {
-        Some(page) => (status, page).into_response(),
-        None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
-    };
+    let refuse =
+        |status: StatusCode, what: String| match block_in_place(|| page::tenant(&state, &tenant, Some(Err(&what)))) {
+            Some(page) => (status, page).into_response(),
+            None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
+        };
     let Some(action) = Action::parse(&form.action) else {
         return refuse(StatusCode::BAD_REQUEST, "there is no such action".into());
     };

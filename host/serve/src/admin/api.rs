@@ -16,6 +16,7 @@ use innkeeper_proxy::{
     core::{CacheStats, Callback, FaultKind, Miss, Role, UpgradeReport},
 };
 use serde::Serialize;
+use tokio::task::block_in_place;
 
 use crate::{
     state::State,
@@ -83,7 +84,7 @@ struct Cache {
 
 /// Every tenant, in the order of the file.
 pub(super) async fn tenants(Shared(state): Shared<Arc<State>>) -> Response {
-    Json(all(&state)).into_response()
+    Json(block_in_place(|| all(&state))).into_response()
 }
 
 /// One tenant.

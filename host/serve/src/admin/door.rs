@@ -1,96 +1,111 @@
-//! The admin listener's connections: bounded in number and in life, so that silent ones keep nobody out for long.
+//! The admin listener's connections: who gets in, and who gives way.
+//!
+//! There are at most [`PLACES`] connections. When all places are taken, a newcomer takes the place of the one that has kept the
+//! listener waiting the longest, and next of one that reads a page. Only a connection whose action is under way keeps its place.
+//!
+//! When the process is out of file descriptors, the listener accepts with a spare one, see [`Spares`].
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use axum::serve::Listener;
+use axum::Router;
+use innkeeper_proxy::AcceptErrors;
+use rustix::io::Errno;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
+    task::{AbortHandle, JoinSet},
+    time::sleep,
 };
 
-const CONNECTIONS_MAX: usize = 64;
-/// A connection that says nothing ends after so long.
-const SILENCE: Duration = Duration::from_secs(10);
-/// Any ends after so long: longer than an upgrade takes, the compilation of its guest included.
-const LIFE: Duration = Duration::from_secs(400);
+use super::{
+    spares::Spares,
+    visit::{Visit, serve},
+};
+
+/// Connections at a time.
+pub(crate) const PLACES: usize = 64;
+/// An accept that failed is tried again after so long.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Out of descriptors, a connection gives way after so long only: it may be the one that the last spare one was for.
+const UNHURRIED: Duration = Duration::from_secs(1);
 
 pub(super) struct Door {
     listener: TcpListener,
-    left: Arc<Semaphore>,
+    router: Router,
+    spares: Arc<Spares>,
+    errors: AcceptErrors,
+    places: Vec<(Arc<Visit>, AbortHandle)>,
+    /// Every connection, those that have given way and end included.
+    tasks: JoinSet<()>,
 }
 
 impl Door {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, left: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
-    }
-}
-
-impl Listener for Door {
-    type Io = Visit;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Visit, SocketAddr) {
-        let permit = Arc::clone(&self.left).acquire_owned().await.expect("nobody closes it");
-        // axum's own way for a listener: what goes wrong is waited out.
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
-        (Visit { stream, end: Box::pin(sleep(SILENCE)), is_silent: true, _permit: permit }, peer)
+    pub(super) fn new(listener: TcpListener, router: Router) -> io::Result<Self> {
+        let (errors, places, tasks) = (AcceptErrors::default(), Vec::new(), JoinSet::new());
+        Ok(Self { listener, router, spares: Arc::new(Spares::new()?), errors, places, tasks })
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// One connection.
-pub(super) struct Visit {
-    stream: TcpStream,
-    end: Pin<Box<Sleep>>,
-    is_silent: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Visit {
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.end.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+    /// Accepts and serves until it is dropped, which ends every connection.
+    pub(super) async fn run(mut self) {
+        loop {
+            let stream = self.accept().await;
+            self.make_room().await;
+            let visit = Arc::new(Visit::new());
+            let served = serve(stream, Arc::clone(&self.spares), self.router.clone(), Arc::clone(&visit));
+            let task = self.tasks.spawn(served);
+            self.places.push((visit, task));
         }
     }
-}
 
-impl AsyncRead for Visit {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.check(context)?;
-        let read = Pin::new(&mut self.stream).poll_read(context, into);
-        if self.is_silent && read.is_ready() {
-            self.is_silent = false;
-            let end = self.end.deadline() + LIFE;
-            self.end.as_mut().reset(end);
+    async fn accept(&mut self) -> TcpStream {
+        self.spares.fill();
+        loop {
+            let error = match self.listener.accept().await {
+                Ok((stream, _)) => return stream,
+                Err(error) => error,
+            };
+            self.errors.log("connections of operators", &error);
+            if is_out_of_files(&error) && self.spares.give_up_one() {
+                // The system looks for a descriptor first, and then whether anybody waits.
+                tokio::select! {
+                    biased;
+                    accepted = self.listener.accept() => if let Ok((stream, _)) = accepted {
+                        return stream;
+                    },
+                    () = std::future::ready(()) => {}
+                }
+                self.spares.fill();
+                continue;
+            }
+            if is_out_of_files(&error) {
+                // Its descriptor becomes a spare one.
+                self.send_one_away(UNHURRIED);
+            }
+            sleep(AGAIN).await;
         }
-        read
+    }
+
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.places.retain(|(_, task)| !task.is_finished());
+            if self.places.len() < PLACES || self.send_one_away(Duration::ZERO) {
+                return;
+            }
+            // Every place belongs to an action.
+            self.tasks.join_next().await;
+        }
+    }
+
+    /// Ends the connection that is the first to give way, of those that have been at it for so long. False if none does.
+    fn send_one_away(&mut self, least: Duration) -> bool {
+        let ranks = self.places.iter().enumerate();
+        let ranks = ranks.filter_map(|(number, (visit, _))| Some((visit.gives_way(least)?, number)));
+        let Some((_, number)) = ranks.min() else { return false };
+        self.places.swap_remove(number).1.abort();
+        true
     }
 }
 
-impl AsyncWrite for Visit {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check(context)?;
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+fn is_out_of_files(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|own| error.raw_os_error() == Some(own.raw_os_error()))
 }
