@@ -206,9 +206,18 @@ fn show(settings: &Settings, out: &mut impl std::io::Write) -> anyhow::Result<()
         Some(admin) => writeln!(out, "admin page on http://{}/, without actions", admin.address)?,
         None => writeln!(out, "no admin page")?,
     }
-    let Demand { files, memory_bytes, .. } = Demand::of(settings);
+    let demand = Demand::of(settings);
+    let Demand { files, memory_bytes, connections, connections_there, reserve_least, .. } = demand;
     writeln!(out, "at most {files} file descriptors, and {} MiB for guests and vaults", memory_bytes >> 20)?;
-    Demand::of(settings).prepare().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
+    let each = format!("each tenant is sure of {reserve_least}");
+    match connections > connections_there {
+        true => writeln!(
+            out,
+            "the tenants may come to {connections} connections, more than the {connections_there} there are; {each}"
+        )?,
+        false => writeln!(out, "the tenants may come to {connections} connections, of {connections_there}; {each}")?,
+    }
+    demand.prepare().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
     writeln!(out, "\nThe configuration does.")?;
     Ok(())
 }

@@ -1,33 +1,32 @@
 //! One connection: ClientHello, tenant, handshake, upstream, bytes.
 
 use std::{
-    io,
     net::SocketAddr,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use innkeeper_rustls::Resumption;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::OwnedSemaphorePermit,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, rustls::server::Acceptor, server::TlsStream};
 
 use crate::{
     ConnectionError, ProxyLimits, Rejection,
-    blocking::step_by_step,
     directory::Entry,
     early_data::EarlyDataFirst,
+    handshake::Handshake,
     listener::Door,
+    peer::Peer,
     proxy::Shared,
     proxy_protocol,
     setup::Setup,
+    shares::Seat,
+    strangers::Stranger,
     tenant::Tenant,
     transfer::transfer,
     upstream::{UpstreamCall, UpstreamStream},
@@ -38,6 +37,7 @@ pub(crate) struct Connection {
     pub(crate) door: Arc<Door>,
     pub(crate) stream: TcpStream,
     pub(crate) peer: SocketAddr,
+    pub(crate) stranger: Stranger,
 }
 
 /// Serves a connection to its end. Whatever happens is this connection's own.
@@ -79,35 +79,7 @@ struct Guest {
     setup: Arc<Setup>,
     peer: SocketAddr,
     stream: TlsStream<TcpStream>,
-    _place: Place,
-}
-
-/// One of a tenant's connections, until it is dropped.
-struct Place {
-    tenant: Arc<Tenant>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Place {
-    fn take(tenant: &Arc<Tenant>, setup: &Setup) -> Result<Self, ConnectionError> {
-        let rejected = |cause| {
-            tenant.note_rejection(cause);
-            ConnectionError::Rejected { tenant: tenant.name.clone(), cause }
-        };
-        let permit = Arc::clone(&setup.gates.connections).try_acquire_owned();
-        let permit = permit.map_err(|_| rejected(Rejection::TooManyConnections))?;
-        if !setup.gates.is_slow_enough() {
-            return Err(rejected(Rejection::TooFast));
-        }
-        tenant.counts.connections.fetch_add(1, Ordering::Relaxed);
-        Ok(Self { tenant: Arc::clone(tenant), _permit: permit })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.tenant.counts.connections.fetch_sub(1, Ordering::Relaxed);
-    }
+    _seat: Seat,
 }
 
 /// Passes bytes on, those first that came before the handshake was done.
@@ -123,73 +95,95 @@ async fn pass(
 /// Learns who comes, and for whom; then does the handshake. The tenant is known before any session is looked up, so a session
 /// can only come from its cache.
 async fn welcome(connection: Connection, limits: &ProxyLimits) -> Result<Guest, ConnectionError> {
-    let Connection { shared, door, mut stream, mut peer } = connection;
+    let Connection { shared, door, stream, peer, stranger } = connection;
     // Bytes are passed on as they come; an error means that the client is gone, which the handshake will see.
     let _ = stream.set_nodelay(true);
     let deadline = Instant::now() + limits.handshake;
-    let hello = async {
-        if door.proxy_protocol {
-            let client = proxy_protocol::read(&mut stream).await.map_err(ConnectionError::ProxyProtocol)?;
-            peer = client.unwrap_or(peer);
-        }
-        LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(ConnectionError::Handshake)
+    let arrival = Arrival { shared: &shared, door: &door, stranger: &stranger, deadline };
+    let arrived = tokio::select! {
+        arrived = arrival.run(stream, peer, limits) => arrived?,
+        // Counted where another took the place.
+        () = stranger.displaced() => return Err(ConnectionError::Displaced),
     };
-    let start = timeout(limits.hello, hello).await.unwrap_or(Err(ConnectionError::HelloTimeout(limits.hello)));
-    let start = start.inspect_err(|_| shared.totals.no_hello())?;
-    let server_name = start.client_hello().server_name().map(str::to_ascii_lowercase);
-    let Some(server_name) = server_name.or_else(|| door.default_server_name.clone()) else {
-        shared.totals.unknown_server_name();
-        return refuse(start, ALERT_MISSING_EXTENSION).await;
-    };
-    let Some(Entry { tenant, setup, .. }) = shared.find(&server_name) else {
-        shared.totals.unknown_server_name();
-        return refuse(start, ALERT_UNRECOGNIZED_NAME).await;
-    };
-    let place = Place::take(&tenant, &setup)?;
-    let done = timeout_at(deadline, handshake(&tenant, &setup, start, &server_name, peer)).await;
-    let done = match done {
-        Ok(done) => done.map_err(ConnectionError::Handshake),
-        Err(_) => Err(ConnectionError::HandshakeTimeout(limits.handshake)),
-    };
-    match done {
-        Ok(stream) => Ok(Guest { tenant, setup, peer, stream, _place: place }),
+    drop(stranger);
+    let Arrived { tenant, setup, peer, server_name, start, mut seat } = arrived;
+    let handshake = Handshake { tenant: &tenant, setup: &setup, server_name: &server_name, peer };
+    let done = timeout_at(deadline, handshake.run(start, &mut seat)).await;
+    match done.unwrap_or(Err(ConnectionError::HandshakeTimeout(limits.handshake))) {
+        Ok(stream) => Ok(Guest { tenant, setup, peer, stream, _seat: seat }),
         Err(error) => {
-            tenant.note_failure();
+            match error {
+                ConnectionError::Displaced => tenant.note_displaced(),
+                _ => tenant.note_failure(),
+            }
             tracing::info!(target: "innkeeper::handshake", tenant = tenant.name, %peer, "{error}");
             Err(error)
         }
     }
 }
 
-async fn handshake(
-    tenant: &Tenant,
-    setup: &Setup,
-    start: StartHandshake<TcpStream>,
-    server_name: &str,
+/// A connection whose tenant is not known yet, or has no place for it yet.
+struct Arrival<'a> {
+    shared: &'a Shared,
+    door: &'a Door,
+    stranger: &'a Stranger,
+    /// For the handshake.
+    deadline: Instant,
+}
+
+/// A connection that has a place among its tenant's.
+struct Arrived {
+    tenant: Arc<Tenant>,
+    setup: Arc<Setup>,
     peer: SocketAddr,
-) -> io::Result<TlsStream<TcpStream>> {
-    // Closed by nobody.
-    let _permit = setup.gates.handshakes.acquire().await;
-    let begun = Instant::now();
-    let scoped = setup.scoped(server_name);
-    let stream = step_by_step(&setup.gates.threads, pin!(start.into_stream(Arc::clone(&scoped.config)))).await?;
-    let (time, tls) = (begun.elapsed(), stream.get_ref().1);
-    let is_resumed = tls.handshake_kind() == Some(tokio_rustls::rustls::HandshakeKind::Resumed);
-    let resumption = scoped.resumption(is_resumed);
-    tenant.note_handshake(resumption, time);
-    let version = tls.protocol_version().and_then(|version| version.as_str()).unwrap_or("unknown");
-    let span = tracing::info_span!(
-        target: "innkeeper::handshake",
-        "handshake",
-        tenant = tenant.name,
-        %peer,
-        version,
-        resumed = resumption == Resumption::Resumed,
-        why = resumption.name(),
-        took_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
-    );
-    span.in_scope(|| tracing::info!(target: "innkeeper::handshake", "done"));
-    Ok(stream)
+    server_name: String,
+    start: StartHandshake<TcpStream>,
+    seat: Seat,
+}
+
+impl Arrival<'_> {
+    async fn run(&self, stream: TcpStream, peer: SocketAddr, limits: &ProxyLimits) -> Result<Arrived, ConnectionError> {
+        let Self { shared, door, .. } = self;
+        let hello = timeout(limits.hello, self.hello(stream, peer)).await;
+        let hello = hello.unwrap_or(Err(ConnectionError::HelloTimeout(limits.hello)));
+        let (start, peer) = hello.inspect_err(|_| shared.totals.no_hello())?;
+        let server_name = start.client_hello().server_name().map(str::to_ascii_lowercase);
+        let Some(server_name) = server_name.or_else(|| door.default_server_name.clone()) else {
+            shared.totals.unknown_server_name();
+            return refuse(start, ALERT_MISSING_EXTENSION).await;
+        };
+        let Some(Entry { tenant, setup, .. }) = shared.find(&server_name) else {
+            shared.totals.unknown_server_name();
+            return refuse(start, ALERT_UNRECOGNIZED_NAME).await;
+        };
+        let seat = self.seat(&tenant, &setup, Peer::of(peer.ip())).await.map_err(|cause| {
+            tenant.note_rejection(cause);
+            ConnectionError::Rejected { tenant: tenant.name.clone(), cause }
+        })?;
+        Ok(Arrived { tenant, setup, peer, server_name, start, seat })
+    }
+
+    /// The ClientHello, and whose it is.
+    async fn hello(
+        &self,
+        mut stream: TcpStream,
+        mut peer: SocketAddr,
+    ) -> Result<(StartHandshake<TcpStream>, SocketAddr), ConnectionError> {
+        if self.door.proxy_protocol {
+            let client = proxy_protocol::read(&mut stream).await.map_err(ConnectionError::ProxyProtocol)?;
+            if let Some(client) = client {
+                peer = client;
+                self.shared.totals.displaced(self.stranger.rename(Peer::of(peer.ip())));
+            }
+        }
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+        Ok((start.map_err(ConnectionError::Handshake)?, peer))
+    }
+
+    async fn seat(&self, tenant: &Arc<Tenant>, setup: &Setup, peer: Peer) -> Result<Seat, Rejection> {
+        let seat = self.shared.shares.seat(tenant, setup.gates.bounds(), peer, self.deadline).await?;
+        if setup.gates.is_slow_enough() { Ok(seat) } else { Err(Rejection::TooFast) }
+    }
 }
 
 /// What became of connections before their tenant was known.
@@ -199,6 +193,7 @@ pub(crate) struct Totals {
     no_hello: AtomicU64,
     unknown_server_names: AtomicU64,
     not_accepted: AtomicU64,
+    displaced: AtomicU64,
 }
 
 /// A reading of what became of connections before their tenant was known.
@@ -213,6 +208,10 @@ pub struct ProxyStats {
     pub unknown_server_names: u64,
     /// Connections that the system did not hand over.
     pub not_accepted: u64,
+    /// Connections, among those by now, whose ClientHello has not come.
+    pub before_hello: u64,
+    /// Connections whose ClientHello had not come when a newcomer needed their place.
+    pub displaced: u64,
 }
 
 impl Totals {
@@ -228,13 +227,19 @@ impl Totals {
         self.not_accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> ProxyStats {
+    pub(crate) fn displaced(&self, number: usize) {
+        self.displaced.fetch_add(number as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self, before_hello: usize) -> ProxyStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         ProxyStats {
             connections: read(&self.connections),
             no_hello: read(&self.no_hello),
             unknown_server_names: read(&self.unknown_server_names),
             not_accepted: read(&self.not_accepted),
+            before_hello: before_hello as u64,
+            displaced: read(&self.displaced),
         }
     }
 }

@@ -106,6 +106,9 @@ pub enum ConnectionError {
     /// The handshake took too long.
     #[error("handshake not done in {} ms", .0.as_millis())]
     HandshakeTimeout(Duration),
+    /// Another connection needed the place, and this one waited for its client.
+    #[error("its place went to another, since the client was silent")]
+    Displaced,
     /// The upstream cannot be reached.
     #[error("upstream {address} cannot be reached: {source}")]
     Upstream {

@@ -10,6 +10,7 @@
 mod proxy;
 mod listener;
 mod connection;
+mod handshake;
 mod tenant;
 mod setup;
 mod tls;
@@ -17,6 +18,12 @@ mod upstream;
 mod caches;
 mod change;
 mod guest;
+
+mod shares;
+mod strangers;
+mod line;
+mod peer;
+mod turns;
 
 mod accept_errors;
 mod blocking;
@@ -41,6 +48,7 @@ pub use crate::{
     listener::ListenerConfig,
     proxy::{Proxy, ProxyConfig, ProxyLimits},
     proxy_protocol::ProxyProtocol,
+    shares::Reserves,
     tenant::{Inspection, Rejection, TenantBounds, TenantConfig, TenantStats},
     times::Times,
     tls::{Certificate, TenantTls},

@@ -7,15 +7,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::OwnedSemaphorePermit, task::JoinHandle};
 
 use crate::{
     StartError,
     connection::{Connection, serve},
+    peer::Peer,
     proxy::Shared,
 };
 
@@ -97,12 +94,15 @@ fn adopt(socket: std::net::TcpListener) -> io::Result<TcpListener> {
 }
 
 async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>, door: Arc<Door>) {
+    let _listening = shared.strangers.listening();
     loop {
         let Ok(permit) = Arc::clone(&shared.connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let (stranger, displaced) = shared.strangers.enter(Peer::of(peer.ip()));
+                shared.totals.displaced(displaced);
                 let (shared, door) = (Arc::clone(&shared), Arc::clone(&door));
-                tokio::spawn(serve_with_permit(shared, door, stream, peer, permit));
+                tokio::spawn(serve_with_permit(Connection { shared, door, stream, peer, stranger }, permit));
             }
             Err(error) => {
                 // Out of file descriptors, say: others need time to give some back.
@@ -115,16 +115,10 @@ async fn accept(listener: Arc<TcpListener>, shared: Arc<Shared>, door: Arc<Door>
     }
 }
 
-async fn serve_with_permit(
-    shared: Arc<Shared>,
-    door: Arc<Door>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-) {
-    let mut is_over = shared.is_over.subscribe();
-    let _counted = Counted::new(&shared);
-    let served = serve(Connection { shared, door, stream, peer });
+async fn serve_with_permit(connection: Connection, permit: OwnedSemaphorePermit) {
+    let (peer, mut is_over) = (connection.peer, connection.shared.is_over.subscribe());
+    let _counted = Counted::new(&connection.shared);
+    let served = serve(connection);
     tokio::select! {
         done = served => if let Err(error) = done {
             tracing::debug!(%peer, "{error}");

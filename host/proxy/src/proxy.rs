@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -10,14 +11,16 @@ use innkeeper_core::{CacheStats, Guest, Limits, Owners, Recent, Role, UpgradeRep
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    AcceptErrors, Inspection, ListenerConfig, ProxyStats, StartError, TenantConfig, TenantError, TenantStats,
-    TenantTls,
+    AcceptErrors, Inspection, ListenerConfig, ProxyStats, Reserves, StartError, TenantBounds, TenantConfig,
+    TenantError, TenantStats, TenantTls,
     caches::Caches,
     change::{Change, Commit, Planned, Wanted},
     connection::Totals,
     directory::{Directory, Entry},
     listener::Listener,
     setup::Setup,
+    shares::{Shares, three_quarters},
+    strangers::Strangers,
     tenant::Tenant,
 };
 
@@ -39,6 +42,12 @@ pub struct ProxyLimits {
     /// Connections at a time, one for each listener that waits for its next included. At the limit the listeners accept no
     /// more until one ends. A running proxy does not change it.
     pub connections: usize,
+    /// Those among them whose ClientHello has not come. A newcomer takes the place of the one that has been there the longest.
+    /// None: a quarter of `connections`.
+    pub hellos: Option<usize>,
+    /// Those among them of one peer: an IPv4 address, or an IPv6 prefix of 64 bits. A newcomer of a peer that has so many takes
+    /// the place of another of the peer. None: three quarters.
+    pub hellos_per_peer: Option<usize>,
     /// From its acceptance to the end of the ClientHello.
     pub hello: Duration,
     /// From its acceptance to the end of the handshake.
@@ -57,6 +66,8 @@ impl Default for ProxyLimits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            hellos: None,
+            hellos_per_peer: None,
             hello: Duration::from_secs(3),
             handshake: Duration::from_secs(10),
             upstream_connect: Duration::from_secs(5),
@@ -67,10 +78,37 @@ impl Default for ProxyLimits {
     }
 }
 
+impl ProxyLimits {
+    /// Connections that may wait for their ClientHello.
+    pub fn hellos(&self) -> usize {
+        let most = self.connections.saturating_sub(1).max(1);
+        self.hellos.unwrap_or(self.connections / 4).clamp(1, most)
+    }
+
+    /// Connections of one peer that may wait for their ClientHello.
+    pub fn hellos_per_peer(&self) -> usize {
+        self.hellos_per_peer.unwrap_or_else(|| three_quarters(self.hellos()))
+    }
+
+    /// How many connections are kept for each of these tenants.
+    pub fn reserves<'a>(&self, tenants: impl ExactSizeIterator<Item = &'a TenantBounds>) -> Reserves {
+        Reserves::new(self.of_tenants(), tenants)
+    }
+
+    /// Connections that all tenants together may have.
+    fn of_tenants(&self) -> usize {
+        self.connections.saturating_sub(self.hellos()).max(1)
+    }
+}
+
 pub(crate) struct Shared {
     limits: RwLock<ProxyLimits>,
     directory: RwLock<Directory>,
     pub(crate) connections: Arc<Semaphore>,
+    /// Before their ClientHello.
+    pub(crate) strangers: Arc<Strangers>,
+    /// From it on.
+    pub(crate) shares: Arc<Shares>,
     pub(crate) totals: Totals,
     pub(crate) accept_errors: AcceptErrors,
     /// Set when the drain time is over: connections end.
@@ -90,8 +128,47 @@ impl Shared {
         self.directory.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn directory_to_change(&self) -> RwLockWriteGuard<'_, Directory> {
-        self.directory.write().unwrap_or_else(PoisonError::into_inner)
+    /// The directory, to be changed. The tenants' shares follow when it is given back.
+    fn directory_to_change(&self) -> Changing<'_> {
+        Changing { shared: self, directory: self.directory.write().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Puts other limits in force, but for the number of connections, which stays.
+    fn set_limits(&self, limits: ProxyLimits) {
+        {
+            let mut own = self.limits.write().unwrap_or_else(PoisonError::into_inner);
+            *own = ProxyLimits { connections: own.connections, ..limits };
+            self.strangers.resize(own.hellos(), own.hellos_per_peer());
+        }
+        drop(self.directory_to_change());
+    }
+}
+
+/// A directory while it is changed.
+struct Changing<'a> {
+    shared: &'a Shared,
+    directory: RwLockWriteGuard<'a, Directory>,
+}
+
+impl Deref for Changing<'_> {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        &self.directory
+    }
+}
+
+impl DerefMut for Changing<'_> {
+    fn deref_mut(&mut self) -> &mut Directory {
+        &mut self.directory
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let tenants = self.directory.entries.iter();
+        let tenants = tenants.map(|(name, entry)| (name.as_str(), entry.setup.gates.bounds()));
+        self.shared.shares.follow(self.shared.limits().of_tenants(), tenants);
     }
 }
 
@@ -110,8 +187,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Opens every tenant's caches, then listens. Must be called within a tokio runtime of several threads. How many
-    /// blocking threads that has (512 by default) bounds how many tenants can use all of theirs at a time.
+    /// Opens every tenant's caches, then listens. Must be called within a tokio runtime of several threads. It wants that to
+    /// have tokio's 512 blocking threads: handshakes take up to 384 of them at a time, and look-ups of names 64.
     ///
     /// Opening a cache blocks until its guest's `init` has answered, at most its grant.
     ///
@@ -120,7 +197,10 @@ impl Proxy {
     pub async fn start(config: ProxyConfig, owners: Owners) -> Result<Self, StartError> {
         let ProxyConfig { listeners, limits, maxima, tenants } = config;
         let connections_max = limits.connections.clamp(1, PERMITS_MAX as usize);
+        let limits = ProxyLimits { connections: connections_max, ..limits };
         let shared = Arc::new(Shared {
+            strangers: Strangers::new(limits.hellos(), limits.hellos_per_peer()),
+            shares: Arc::default(),
             limits: RwLock::new(limits),
             directory: RwLock::default(),
             connections: Arc::new(Semaphore::new(connections_max)),
@@ -158,7 +238,7 @@ impl Proxy {
     /// Every tenant's name and counters, in the order in which they came.
     pub fn stats(&self) -> Vec<(String, TenantStats)> {
         let entries = self.shared.directory().entries.clone();
-        entries.into_iter().map(|(name, entry)| (name, entry.stats())).collect()
+        entries.into_iter().map(|(name, entry)| (name, self.stats_with_reserve(&entry))).collect()
     }
 
     /// One tenant's counters.
@@ -166,12 +246,17 @@ impl Proxy {
     /// # Errors
     /// When there is no such tenant.
     pub fn stats_of(&self, tenant: &str) -> Result<TenantStats, TenantError> {
-        Ok(self.entry(tenant)?.stats())
+        Ok(self.stats_with_reserve(&self.entry(tenant)?))
+    }
+
+    fn stats_with_reserve(&self, entry: &Entry) -> TenantStats {
+        let reserve = self.shared.shares.reserve(&entry.tenant.name);
+        TenantStats { reserve: reserve as u64, ..entry.stats() }
     }
 
     /// What became of connections before their tenant was known.
     pub fn totals(&self) -> ProxyStats {
-        self.shared.totals.read()
+        self.shared.totals.read(self.shared.strangers.len())
     }
 
     /// Waits until every cache has done what has been posted to it. Blocking.
@@ -252,7 +337,7 @@ impl Proxy {
             commit.carry_over();
             *self.shared.directory_to_change() = directory;
         }
-        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.shared.set_limits(limits);
         // Those that are no longer wanted close here.
         *open = listening;
         open.iter_mut().for_each(|listener| listener.accept(&self.shared));

@@ -8,7 +8,7 @@ use innkeeper_rustls::{ClientSession, Scoped, ServerSessions, TlsIdentity};
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use crate::{Inspection, TenantBounds, TenantConfig, TenantTls, upstream::Target};
+use crate::{Inspection, TenantBounds, TenantConfig, TenantTls, turns::Turns, upstream::Target};
 
 /// Look-ups of one tenant's upstream at a time, those included that nobody waits for any more. Each has a thread, which only
 /// the system's resolver can end.
@@ -41,8 +41,7 @@ pub(crate) struct Readers {
 /// What is left of a tenant's bounds.
 pub(crate) struct Gates {
     bounds: TenantBounds,
-    pub(crate) connections: Arc<Semaphore>,
-    pub(crate) handshakes: Semaphore,
+    pub(crate) turns: Turns,
     pub(crate) threads: Semaphore,
     /// Look-ups of the upstream's name. One that is given up goes on, and holds its place until it ends.
     pub(crate) name_lookups: Arc<Semaphore>,
@@ -55,12 +54,15 @@ impl Gates {
         let quota = |per_s| Quota::per_second(per_s).allow_burst(bounds.handshakes_burst);
         Self {
             bounds: bounds.clone(),
-            connections: Arc::new(permits(bounds.connections)),
-            handshakes: permits(bounds.handshakes),
+            turns: Turns::new(bounds),
             threads: permits(bounds.threads),
             name_lookups: Arc::new(Semaphore::new(NAME_LOOKUPS_MAX)),
             rate: bounds.handshakes_per_s.map(|per_s| DefaultDirectRateLimiter::direct(quota(per_s))),
         }
+    }
+
+    pub(crate) fn bounds(&self) -> &TenantBounds {
+        &self.bounds
     }
 
     /// Whether one more handshake may begin by now.

@@ -12,7 +12,10 @@ use std::{
 use innkeeper_core::{CacheConfig, CacheStats, FoldError, Guest, Role, Size};
 use innkeeper_rustls::Resumption;
 
-use crate::{TenantTls, Times, Upstream, UpstreamStats, times::Stopwatches, transfer::Bytes, upstream::UpstreamCounts};
+use crate::{
+    TenantTls, Times, Upstream, UpstreamStats, shares::three_quarters, times::Stopwatches, transfer::Bytes,
+    upstream::UpstreamCounts,
+};
 
 /// What a tenant is set up with.
 #[derive(Clone)]
@@ -39,8 +42,17 @@ pub struct TenantConfig {
 pub struct TenantBounds {
     /// Connections; more are closed before their handshake.
     pub connections: usize,
-    /// Handshakes; more wait, and their time runs.
+    /// Those among them that no other tenant can use up. None: an even share of half of what all tenants may have. At most
+    /// `connections` in any case.
+    pub reserve: Option<usize>,
+    /// Connections of one peer: an IPv4 address, or an IPv6 prefix of 64 bits. More are closed before their handshake. None:
+    /// three quarters of `connections`.
+    pub per_peer: Option<usize>,
+    /// Handshakes that go on: they compute, or wait for one of `threads`. More wait, and their time runs. One that waits for
+    /// its client is none of them, unless it has sent early data.
     pub handshakes: usize,
+    /// Those among them of one peer. More wait, and their time runs. None: a quarter of `handshakes`.
+    pub handshakes_per_peer: Option<usize>,
     /// Handshakes that compute, or wait for the guest. Each takes a thread, which no other tenant's connections wait for.
     pub threads: usize,
     /// Handshakes that may begin in a second, if that is bounded; connections beyond are closed before theirs.
@@ -52,7 +64,29 @@ pub struct TenantBounds {
 impl Default for TenantBounds {
     fn default() -> Self {
         let handshakes_burst = NonZeroU32::new(1_000).expect("a thousand is not zero");
-        Self { connections: 4_000, handshakes: 256, threads: 8, handshakes_per_s: None, handshakes_burst }
+        let (reserve, per_peer, handshakes_per_peer, handshakes_per_s) = (None, None, None, None);
+        Self {
+            connections: 4_000,
+            reserve,
+            per_peer,
+            handshakes: 256,
+            handshakes_per_peer,
+            threads: 8,
+            handshakes_per_s,
+            handshakes_burst,
+        }
+    }
+}
+
+impl TenantBounds {
+    /// Connections that one peer may have.
+    pub fn connections_per_peer(&self) -> usize {
+        self.per_peer.unwrap_or_else(|| three_quarters(self.connections))
+    }
+
+    /// Handshakes of one peer that may go on at a time.
+    pub fn handshakes_per_peer(&self) -> usize {
+        self.handshakes_per_peer.unwrap_or_else(|| self.handshakes.div_ceil(4))
     }
 }
 
@@ -64,17 +98,23 @@ pub enum Rejection {
     TooManyConnections,
     /// The tenant's handshakes come faster than they may.
     TooFast,
+    /// The peer has all the connections to the tenant that it may have.
+    TooManyOfPeer,
+    /// The tenant has its reserve, and all tenants have the rest.
+    TooManyOfAll,
 }
 
 impl Rejection {
     /// All causes, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::TooManyConnections, Self::TooFast];
+    pub const ALL: [Self; 4] = [Self::TooManyConnections, Self::TooFast, Self::TooManyOfPeer, Self::TooManyOfAll];
 
     /// The cause's name in logs, metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::TooManyConnections => "too-many-connections",
             Self::TooFast => "too-fast",
+            Self::TooManyOfPeer => "too-many-of-peer",
+            Self::TooManyOfAll => "too-many-of-all",
         }
     }
 }
@@ -89,14 +129,18 @@ pub struct TenantStats {
     pub resumed: u64,
     /// Handshakes that failed or took too long after the tenant was known.
     pub failed: u64,
+    /// Handshakes that waited for their client when a newcomer needed their place.
+    pub displaced: u64,
     /// How long full handshakes took, from the ClientHello on, once one of [`TenantBounds::handshakes`] was free.
     pub full_times: Times,
     /// How long resumed handshakes took.
     pub resumed_times: Times,
     /// Connections closed before their handshake, in the order of [`Rejection::ALL`].
-    pub rejected: [u64; 2],
+    pub rejected: [u64; Rejection::ALL.len()],
     /// Connections by now.
     pub connections: u64,
+    /// Connections that no other tenant can use up.
+    pub reserve: u64,
     /// Bytes from clients that were passed on, or are about to be.
     pub bytes_from_clients: u64,
     /// Bytes from the upstream.
@@ -141,7 +185,8 @@ pub(crate) struct Counts {
     handshakes: AtomicU64,
     resumed: AtomicU64,
     failed: AtomicU64,
-    rejected: [AtomicU64; 2],
+    displaced: AtomicU64,
+    rejected: [AtomicU64; Rejection::ALL.len()],
     full_times: Stopwatches,
     resumed_times: Stopwatches,
     pub(crate) connections: AtomicU64,
@@ -169,6 +214,10 @@ impl Tenant {
         self.counts.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn note_displaced(&self) {
+        self.counts.displaced.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn note_rejection(&self, rejection: Rejection) {
         self.counts.rejected[rejection as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -177,16 +226,19 @@ impl Tenant {
 impl Counts {
     pub(crate) fn read(&self, cache: CacheStats, client_cache: Option<CacheStats>) -> TenantStats {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let Self { handshakes, resumed, failed, rejected, full_times, resumed_times, connections, bytes, upstream } =
-            self;
+        let Self { handshakes, resumed, failed, displaced, rejected, full_times, resumed_times, .. } = self;
+        let Self { connections, bytes, upstream, .. } = self;
         TenantStats {
             handshakes: read(handshakes),
             resumed: read(resumed),
             failed: read(failed),
+            displaced: read(displaced),
             full_times: full_times.read(),
             resumed_times: resumed_times.read(),
             rejected: rejected.each_ref().map(read),
             connections: read(connections),
+            // Of the proxy, which adds it.
+            reserve: 0,
             bytes_from_clients: read(&bytes.from_clients),
             bytes_from_upstream: read(&bytes.from_upstream),
             upstream: upstream.read(),

@@ -126,7 +126,8 @@ impl Target {
         // Bytes are passed on as they are, so both ends have to speak one protocol.
         config.alpn_protocols = call.protocol.iter().map(|protocol| protocol.to_vec()).collect();
         let connector = TlsConnector::from(tls.sessions.scoped(&config));
-        let handshake = std::pin::pin!(connector.connect(tls.server_name.clone(), stream));
+        // The tenant's cache is asked as soon as the session is made, so that belongs to the first step.
+        let handshake = std::pin::pin!(async { connector.connect(tls.server_name.clone(), stream).await });
         let done = timeout_at(deadline, step_by_step(&call.gates.threads, handshake)).await;
         let done = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let stream = done.map_err(|source| {

@@ -188,10 +188,12 @@ fn check_default_server_names(file: &File, tenants: &[TenantSettings], notes: &m
 
 fn check_connections(file: &File, notes: &mut Notes<'_>) -> ProxyLimits {
     let at = At::top().key("connections");
-    let file::Connections { max, hello_ms, handshake_ms, upstream_connect_ms, idle_s, life_s, drain_s, .. } =
-        file.connections;
+    let file::Connections { max, hello_max, hello_per_peer, hello_ms, handshake_ms, .. } = file.connections;
+    let file::Connections { upstream_connect_ms, idle_s, life_s, drain_s, .. } = file.connections;
     let least_one = [
         ("max", max as u64),
+        ("hello_max", hello_max.unwrap_or(1) as u64),
+        ("hello_per_peer", hello_per_peer.unwrap_or(1) as u64),
         ("hello_ms", hello_ms),
         ("handshake_ms", handshake_ms),
         ("upstream_connect_ms", upstream_connect_ms),
@@ -208,12 +210,18 @@ fn check_connections(file: &File, notes: &mut Notes<'_>) -> ProxyLimits {
             format!("each of the {} listeners takes one of them for the connection it waits for", file.listeners.len());
         notes.add(&at.key("max"), what, format!("write at least {}", file.listeners.len() + 1));
     }
+    if let Some(hello_max) = hello_max.filter(|hello_max| *hello_max >= max && max > 1) {
+        let what = format!("of `connections.max`, which is {max}, {hello_max} leave none for tenants");
+        notes.add(&at.key("hello_max"), what, format!("write at most {}", max - 1));
+    }
     if hello_ms > handshake_ms {
         let what = format!("longer than the whole handshake may take, {handshake_ms} ms");
         notes.add(&at.key("hello_ms"), what, "write at most `connections.handshake_ms`");
     }
     ProxyLimits {
         connections: max,
+        hellos: hello_max,
+        hellos_per_peer: hello_per_peer,
         hello: Duration::from_millis(hello_ms),
         handshake: Duration::from_millis(handshake_ms),
         upstream_connect: Duration::from_millis(upstream_connect_ms),

@@ -65,15 +65,18 @@ metrics! {
     Tenants Gauge "innkeeper_tenants" [] "Tenants that are served.", "";
     TenantsWithout Gauge "innkeeper_tenants_without_metrics" [] "Tenants beyond `admin.metrics_tenants`, which have no metrics of their own.", "Not 0, where each tenant is to be watched.";
     Connections Gauge "innkeeper_connections" [] "Connections by now, those whose tenant is not known yet included.", "It stays at `connections.max`: clients wait to be accepted.";
+    BeforeHello Gauge "innkeeper_connections_before_hello" [] "Connections among those whose ClientHello has not come.", "It stays at `connections.hello_max`: a flood of silent connections. Newcomers take the places of those that have been there the longest.";
+    Displaced Counter "innkeeper_connections_displaced_total" [] "Connections whose ClientHello had not come when a newcomer needed their place.", "It grows: a flood of silent connections, or many clients behind one address, for which `connections.hello_per_peer` is too low.";
     NoHello Counter "innkeeper_connections_without_hello_total" [] "Connections that sent no ClientHello in time, or none that can be read.", "It grows fast: a scan, a flood of silent connections, or a load balancer that does not speak the PROXY protocol as configured.";
     UnknownNames Counter "innkeeper_connections_unknown_server_name_total" [] "ClientHellos with no server name, or one that no tenant serves.", "It grows after a change of `server_names`.";
     NotAccepted Counter "innkeeper_connections_not_accepted_total" [] "Connections that the system did not hand over.", "It grows: the process is out of file descriptors.";
     TenantConnections Gauge "innkeeper_tenant_connections" ["tenant"] "A tenant's connections by now.", "It stays at the tenant's `connections.max`.";
-    Rejected Counter "innkeeper_rejected_total" ["tenant", "cause"] "Connections closed before their handshake.", "It grows: the tenant has too many connections, or its handshakes come faster than `handshakes_per_s`.";
+    TenantReserve Gauge "innkeeper_tenant_connections_reserve" ["tenant"] "Connections that no other tenant can use up.", "It is less than the tenant needs, where `too-many-of-all` grows in `innkeeper_rejected_total`.";
+    Rejected Counter "innkeeper_rejected_total" ["tenant", "cause"] "Connections closed before their handshake.", "It grows: the tenant has too many connections, or its handshakes come faster than `handshakes_per_s`. `too-many-of-peer`: one address has `per_peer` of them; if it is a load balancer, raise that. `too-many-of-all`: the tenant has used up its `reserve`, and all tenants the rest.";
     Bytes Counter "innkeeper_bytes_total" ["tenant", "from"] "Bytes passed on.", "";
     UpstreamConnections Counter "innkeeper_upstream_connections_total" ["tenant"] "Connections to the upstream that were begun.", "";
     UpstreamFailed Counter "innkeeper_upstream_failed_total" ["tenant"] "Connections to the upstream that could not be made. Handshakes that fail afterwards are among `innkeeper_handshakes_total` in the role `client`.", "It grows: the upstream is down or too slow.";
-    Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"] "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, `resumed`, `failed`.", "`failed` grows faster than clients break off; or `resumed` falls beside `full` where clients come back.";
+    Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"] "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, `resumed`, `failed`, and in the role `server` `displaced`, where one waited for its client and a new connection needed its place.", "`displaced` grows: a flood of handshakes that their clients do not go on with. `failed` grows faster than clients break off; or `resumed` falls beside `full` where clients come back.";
     HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"] "How long completed handshakes took. In the role `client`, full and resumed ones together.", "The upper buckets fill: the machine is short of cores, or the guest of a tenant takes its time.";
     Lookups Counter "innkeeper_lookups_total" ["tenant", "role"] "Sessions that were asked for.", "";
     Hits Counter "innkeeper_lookup_hits_total" ["tenant", "role"] "Lookups that gave a session.", "";
@@ -223,8 +226,10 @@ fn resident_bytes() -> Option<u64> {
 }
 
 fn add_totals(page: &mut Page, totals: ProxyStats) {
-    let ProxyStats { connections, no_hello, unknown_server_names, not_accepted, .. } = totals;
+    let ProxyStats { connections, no_hello, unknown_server_names, not_accepted, before_hello, displaced, .. } = totals;
     page.add(Id::Connections, &[], connections);
+    page.add(Id::BeforeHello, &[], before_hello);
+    page.add(Id::Displaced, &[], displaced);
     page.add(Id::NoHello, &[], no_hello);
     page.add(Id::UnknownNames, &[], unknown_server_names);
     page.add(Id::NotAccepted, &[], not_accepted);
@@ -232,13 +237,16 @@ fn add_totals(page: &mut Page, totals: ProxyStats) {
 
 fn add_tenant(page: &mut Page, tenant: &str, stats: &TenantStats) {
     page.add(Id::TenantConnections, &[tenant], stats.connections);
+    page.add(Id::TenantReserve, &[tenant], stats.reserve);
     for (cause, count) in Rejection::ALL.iter().zip(stats.rejected) {
         page.add(Id::Rejected, &[tenant, cause.name()], count);
     }
     page.add(Id::Bytes, &[tenant, "client"], stats.bytes_from_clients);
     page.add(Id::Bytes, &[tenant, "upstream"], stats.bytes_from_upstream);
     let full = stats.handshakes.saturating_sub(stats.resumed);
-    for (result, count) in [("full", full), ("resumed", stats.resumed), ("failed", stats.failed)] {
+    let results =
+        [("full", full), ("resumed", stats.resumed), ("failed", stats.failed), ("displaced", stats.displaced)];
+    for (result, count) in results {
         page.add(Id::Handshakes, &[tenant, "server", result], count);
     }
     for (result, times) in [("full", &stats.full_times), ("resumed", &stats.resumed_times)] {

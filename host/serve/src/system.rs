@@ -13,6 +13,14 @@ pub struct Demand {
     pub files: u64,
     /// Memory of all guests and vaults, in bytes.
     pub memory_bytes: u64,
+    /// What the tenants may have together if each has its `connections.max`.
+    pub connections: usize,
+    /// What there is for tenants.
+    pub connections_there: usize,
+    /// What is kept for single tenants, as written.
+    pub reserved: usize,
+    /// The least that is kept for a tenant.
+    pub reserve_least: usize,
 }
 
 /// Libraries, logs, the compile cache, the admin listener's own connections.
@@ -23,7 +31,16 @@ impl Demand {
     pub fn of(settings: &Settings) -> Self {
         let files = (settings.limits.connections as u64).saturating_mul(2).saturating_add(FILES_BESIDES);
         let memory = settings.tenants.iter().map(|tenant| tenant.memory_bytes_max());
-        Self { files, memory_bytes: memory.fold(0, u64::saturating_add) }
+        let bounds = settings.tenants.iter().map(|tenant| &tenant.bounds);
+        let reserves = settings.limits.reserves(bounds.clone());
+        Self {
+            files,
+            memory_bytes: memory.fold(0, u64::saturating_add),
+            connections: bounds.fold(0, |sum, own| sum.saturating_add(own.connections)),
+            connections_there: reserves.all,
+            reserved: reserves.wanted,
+            reserve_least: reserves.each.iter().copied().min().unwrap_or(0),
+        }
     }
 
     /// Raises the limit on file descriptors as far as it may be and needs to be, and tells what may run short.
@@ -36,6 +53,19 @@ impl Demand {
                  `ulimit -n`, or lower `connections.max`",
                 allowed, self.files
             ));
+        }
+        if self.reserved > self.connections_there {
+            warnings.push(format!(
+                "the tenants' shares add up to {} connections, and there are {}: each gets less in proportion
+hint: lower                  `reserve` in `tenants.NAME.connections`, or raise `connections.max`",
+                self.reserved, self.connections_there
+            ));
+        } else if self.reserve_least == 0 {
+            warnings.push(
+                "nothing is kept for some tenant: others can use up all connections
+hint: raise `connections.max`, or                  `reserve` in `tenants.NAME.connections`"
+                    .into(),
+            );
         }
         if let Some(there) = memory_bytes().filter(|there| *there < self.memory_bytes) {
             warnings.push(format!(

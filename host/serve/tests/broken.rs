@@ -14,6 +14,7 @@ use innkeeper_proxy::Compilation;
 use innkeeper_serve::{
     ServeError,
     config::{Overrides, Problems, check},
+    system::Demand,
     try_out,
 };
 use tempfile::TempDir;
@@ -53,7 +54,7 @@ guest = { component = "lru.wasm" }
 /// What is changed in the good one: a name for the case, a text, and what is put in its place.
 type Case = (&'static str, &'static str, &'static str);
 
-const CASES: [Case; 62] = [
+const CASES: [Case; 67] = [
     ("no TOML", "address = \"127.0.0.1:8443\"", "address = 127.0.0.1:8443"),
     ("a text that does not end", "alpn = [\"h2\", ", "alpn = [\"h2, "),
     ("a table twice", "[tenants.blog]", "[tenants.shop]"),
@@ -128,6 +129,15 @@ const CASES: [Case; 62] = [
     ("too many instances", "[admin]", "[guests]\ninstances_small = 100000\n\n[admin]"),
     ("no readers", "size_class = \"small\"", "readers = 0"),
     ("no handshakes", "[tenants.blog]", "[tenants.shop.connections]\nhandshakes_per_s = 0\n\n[tenants.blog]"),
+    ("a reserve above the bound", "[tenants.blog]", "[tenants.shop.connections]\nreserve = 4001\n\n[tenants.blog]"),
+    ("no connections of a peer", "[tenants.blog]", "[tenants.shop.connections]\nper_peer = 0\n\n[tenants.blog]"),
+    (
+        "a peer with more handshakes than there are",
+        "[tenants.blog]",
+        "[tenants.shop.connections]\nhandshakes = 10\nhandshakes_per_peer = 11\n\n[tenants.blog]",
+    ),
+    ("no connections before their hello", "[admin]", "[connections]\nhello_max = 0\n\n[admin]"),
+    ("all connections before their hello", "[admin]", "[connections]\nhello_max = 10000\n\n[admin]"),
 ];
 
 /// Those that only a try shows: the component is read, compiled, linked and opened.
@@ -193,6 +203,27 @@ fn each_broken_configuration_gets_its_message() {
         writeln!(all, "{name}\n{message}\n").unwrap();
     }
     insta::assert_snapshot!("broken", all);
+}
+
+#[test]
+fn shares_that_add_up_to_more_than_there_is_are_told() {
+    let folder = folder();
+    let path = folder.path().join("innkeeper.toml");
+    let warnings = |connections: &str| {
+        let text = GOOD.replacen("[tenants.blog]", &format!("{connections}\n\n[tenants.blog]"), 1);
+        fs::write(&path, text).unwrap();
+        let demand = Demand::of(&check(&path, &Overrides::default()).unwrap());
+        let warnings: String = demand.prepare().into_iter().filter(|warning| warning.contains("`reserve`")).collect();
+        (demand, warnings)
+    };
+    let (demand, said) = warnings("[connections]\nmax = 1000");
+    assert_eq!((demand.connections, demand.connections_there, demand.reserve_least), (8_000, 750, 187));
+    assert_eq!(said, "");
+    let (demand, said) = warnings("[connections]\nmax = 1000\n[tenants.shop.connections]\nreserve = 700");
+    assert_eq!((demand.reserved, demand.reserve_least), (887, 158));
+    assert!(said.contains("add up to 887 connections, and there are 750") && said.contains("\nhint: "), "{said}");
+    let (_, said) = warnings("[tenants.shop.connections]\nreserve = 0");
+    assert!(said.contains("nothing is kept for some tenant"), "{said}");
 }
 
 #[test]

@@ -326,10 +326,22 @@ pub struct Grant {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantConnections {
-    /// Connections; more are closed before their handshake.
+    /// Connections; more are closed before their handshake. A handshake that has waited a second for its client gives its
+    /// place to a new connection first.
     pub max: usize,
-    /// Handshakes; more wait, and their time runs.
+    /// Connections among them that no other tenant can use up, at most `max`. Beyond it the tenants share what is left. Without
+    /// this, an even share of half of what all tenants may have, which is `connections.max` less `connections.hello_max`.
+    pub reserve: Option<usize>,
+    /// Connections of one peer, which is an IPv4 address or an IPv6 prefix of 64 bits; more are closed before their handshake.
+    /// Without this, three quarters of `max`. Behind a load balancer that does not speak the PROXY protocol all clients are one
+    /// peer, or a few: write `max` here then.
+    pub per_peer: Option<usize>,
+    /// Handshakes that go on, which is that they compute or wait for one of `threads`. More wait, and their time runs. One that
+    /// waits for its client is none of them, unless it has sent early data.
     pub handshakes: usize,
+    /// Handshakes of one peer among them; more wait, and their time runs. Without this, a quarter of `handshakes`. Behind a load
+    /// balancer that does not speak the PROXY protocol, write `handshakes` here.
+    pub handshakes_per_peer: Option<usize>,
     /// Handshakes that compute or wait for the guest: so many threads may be the tenant's.
     pub threads: usize,
     /// Handshakes that may begin in a second; connections beyond are closed before theirs. Without this, no bound.
@@ -342,8 +354,16 @@ impl Default for TenantConnections {
     fn default() -> Self {
         let innkeeper_proxy::TenantBounds { connections, handshakes, threads, handshakes_burst, .. } =
             innkeeper_proxy::TenantBounds::default();
-        let handshakes_burst = handshakes_burst.get();
-        Self { max: connections, handshakes, threads, handshakes_per_s: None, handshakes_burst }
+        Self {
+            max: connections,
+            reserve: None,
+            per_peer: None,
+            handshakes,
+            handshakes_per_peer: None,
+            threads,
+            handshakes_per_s: None,
+            handshakes_burst: handshakes_burst.get(),
+        }
     }
 }
 
@@ -416,6 +436,13 @@ pub struct Connections {
     /// Connections at a time, one for each listener that waits for its next included. At the limit no more are accepted until
     /// one ends. Read at start only.
     pub max: usize,
+    /// Connections among them whose ClientHello has not come. A new one takes the place of the one that has been there the
+    /// longest. Without this, a quarter of `max`; the rest is the tenants'.
+    pub hello_max: Option<usize>,
+    /// Connections among those of one peer, which is an IPv4 address or an IPv6 prefix of 64 bits. A new one of a peer that has
+    /// so many takes the place of another of that peer. Without this, three quarters of `hello_max`. Behind a load balancer that
+    /// does not speak the PROXY protocol, write `hello_max` here.
+    pub hello_per_peer: Option<usize>,
     /// From its acceptance to the end of the ClientHello, in milliseconds.
     pub hello_ms: u64,
     /// From its acceptance to the end of the handshake, in milliseconds.
@@ -435,11 +462,21 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        let innkeeper_proxy::ProxyLimits { connections, hello, handshake, upstream_connect, idle, connection, drain } =
-            innkeeper_proxy::ProxyLimits::default();
+        let innkeeper_proxy::ProxyLimits {
+            connections,
+            hello,
+            handshake,
+            upstream_connect,
+            idle,
+            connection,
+            drain,
+            ..
+        } = innkeeper_proxy::ProxyLimits::default();
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self {
             max: connections,
+            hello_max: None,
+            hello_per_peer: None,
             hello_ms: ms(hello),
             handshake_ms: ms(handshake),
             upstream_connect_ms: ms(upstream_connect),

@@ -282,10 +282,13 @@ impl Check<'_, '_> {
     }
 
     fn bounds(&mut self, written: &file::TenantConnections, at: &At) -> Option<TenantBounds> {
-        let file::TenantConnections { max, handshakes, threads, handshakes_per_s, handshakes_burst } = *written;
+        let file::TenantConnections { max, reserve, per_peer, handshakes, handshakes_per_peer, .. } = *written;
+        let file::TenantConnections { threads, handshakes_per_s, handshakes_burst, .. } = *written;
         let numbers = [
             ("max", max),
+            ("per_peer", per_peer.unwrap_or(1)),
             ("handshakes", handshakes),
+            ("handshakes_per_peer", handshakes_per_peer.unwrap_or(1)),
             ("threads", threads),
             ("handshakes_burst", handshakes_burst as usize),
             ("handshakes_per_s", handshakes_per_s.map_or(1, |per_s| per_s as usize)),
@@ -295,9 +298,21 @@ impl Check<'_, '_> {
             self.notes.add(&at.key(name), "no connection would be served", "write at least 1, or leave it out");
             are_all_good = false;
         }
+        let parts = [("reserve", reserve, "max", max), ("per_peer", per_peer, "max", max)];
+        let part = ("handshakes_per_peer", handshakes_per_peer, "handshakes", handshakes);
+        for (name, part, whole, most) in parts.into_iter().chain([part]) {
+            if part.is_some_and(|part| part > most) {
+                let what = format!("more than `{whole}`, which is {most}");
+                self.notes.add(&at.key(name), what, format!("write at most {most}, or raise `{whole}`"));
+                are_all_good = false;
+            }
+        }
         are_all_good.then_some(TenantBounds {
             connections: max,
+            reserve,
+            per_peer,
             handshakes,
+            handshakes_per_peer,
             threads,
             handshakes_per_s: handshakes_per_s.and_then(NonZeroU32::new),
             handshakes_burst: NonZeroU32::new(handshakes_burst)?,

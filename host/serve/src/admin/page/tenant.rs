@@ -105,7 +105,9 @@ fn front(stats: &TenantStats, readings: &[Reading]) -> Markup {
             }
             dl.card.facts {
                 (count("Connections now", stats.connections))
+                (count("Kept for this tenant", stats.reserve))
                 (trouble("Handshakes failed", stats.failed))
+                @if stats.displaced > 0 { (trouble("Silent handshakes ended for others", stats.displaced)) }
                 (fact("A full handshake takes", took(&stats.full_times)))
                 (fact("A resumed one takes", took(&stats.resumed_times)))
                 @for (cause, rejected) in Rejection::ALL.iter().zip(stats.rejected) {

@@ -1,0 +1,479 @@
+//! Whom clients that take places and stay silent keep out: nobody else.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Condvar, Mutex},
+};
+
+use innkeeper_e2e::{ANSWER, ClientHello, Folder, House, Served, Waiting, openssl};
+use innkeeper_proxy::{
+    core::{
+        Acc, CacheRef, Call, Callbacks, Claim, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, PartialKey, Session,
+    },
+    rustls::{
+        ClientConfig, RootCertStore,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    },
+};
+use innkeeper_serve::{
+    config::{Overrides, check},
+    system::Demand,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    time::{Duration, Instant, timeout},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// Longer than anything here takes on a busy machine, and shorter than a silent client is waited for.
+const SOON: Duration = Duration::from_secs(30);
+
+/// One tenant for each name; `limits` go into the table of connections, `more` into each tenant's.
+fn text(folder: &Folder, limits: &str, names: &[&str], more: &str) -> String {
+    let head = Folder::head().replace("hello_ms = 60000", &format!("hello_ms = 60000\n{limits}"));
+    head + &names.iter().map(|name| folder.tenant(name, "rust-lru.wasm", more)).collect::<String>()
+}
+
+fn served(limits: &str, names: &[&str], more: &str) -> Served {
+    let mut folder = Folder::new();
+    folder.component("rust-lru");
+    names.iter().for_each(|name| folder.certify(name));
+    folder.configure(&text(&folder, limits, names, more));
+    // Both ends of each connection are files of this process.
+    let settings = check(&folder.file("innkeeper.toml"), &Overrides::default()).unwrap();
+    Demand::of(&settings).prepare();
+    Served::start(folder)
+}
+
+/// Where clients connect from, and what they do there.
+struct Clients {
+    address: SocketAddr,
+    connector: TlsConnector,
+}
+
+impl Clients {
+    fn of(served: &Served) -> Self {
+        let mut roots = RootCertStore::empty();
+        for root in CertificateDer::pem_file_iter(served.folder.file("ca.pem")).unwrap() {
+            roots.add(root.unwrap()).unwrap();
+        }
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Self { address: served.address(), connector: TlsConnector::from(Arc::new(config)) }
+    }
+
+    /// Connects from 127.0.0.`peer`.
+    async fn connect(&self, peer: u8) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(([127, 0, 0, peer], 0).into()).unwrap();
+        timeout(SOON, socket.connect(self.address)).await.expect("it is accepted").unwrap()
+    }
+
+    /// Sends a ClientHello for a tenant, and gives what the server begins its answer with. Then it is silent.
+    async fn hello(&self, peer: u8, name: &str) -> TcpStream {
+        let mut stream = self.connect(peer).await;
+        let hello = ClientHello { server_name: format!("{name}.example"), ..ClientHello::default() };
+        stream.write_all(&hello.records()).await.unwrap();
+        stream
+    }
+
+    /// Does a handshake over a connection; none if it is closed before.
+    async fn finish(&self, stream: TcpStream, name: &str) -> Option<TlsStream<TcpStream>> {
+        let server_name = ServerName::try_from(format!("{name}.example")).unwrap();
+        let done = timeout(SOON, self.connector.connect(server_name, stream)).await;
+        done.expect("nobody is kept waiting").ok()
+    }
+
+    async fn visit(&self, peer: u8, name: &str) -> Option<TlsStream<TcpStream>> {
+        self.finish(self.connect(peer).await, name).await
+    }
+
+    /// Visits one after another from one peer, and gives those that stay.
+    async fn visits(&self, peer: u8, name: &str, number: usize) -> Vec<TlsStream<TcpStream>> {
+        let mut all = Vec::new();
+        for _ in 0..number {
+            all.extend(self.visit(peer, name).await);
+        }
+        all
+    }
+}
+
+/// Whether the server has closed a connection, which is waited for.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut some = [0; 4_096];
+    let read = async {
+        // Its answer to the ClientHello comes first.
+        while stream.read(&mut some).await.unwrap_or(0) > 0 {}
+    };
+    timeout(SOON, read).await.is_ok()
+}
+
+/// Reads the first byte of what comes, or none.
+async fn first_byte(stream: &mut TcpStream) -> Option<u8> {
+    timeout(SOON, stream.read_u8()).await.expect("nobody is kept waiting").ok()
+}
+
+const REJECTED_OF_PEER: usize = 2;
+const REJECTED_OF_ALL: usize = 3;
+
+#[test]
+fn greedy_tenants_leave_the_others_their_reserves() {
+    // As the defaults are to each other: of 10 000, three times 4 000.
+    let names = ["one", "two", "three", "four", "five"];
+    let served = served("max = 200", &names, "connections = { max = 80 }");
+    let clients = Clients::of(&served);
+    served.runtime.block_on(async {
+        let mut open = Vec::new();
+        for name in &names[..3] {
+            for peer in [2, 3] {
+                open.extend(clients.visits(peer, name, 40).await);
+            }
+        }
+        // Of the 200, 50 are for connections before their ClientHello, and half of the rest is kept for the five.
+        assert_eq!(open.len(), 150 - 2 * 15, "all but what is kept for the two that are quiet");
+        for name in &names[3..] {
+            assert_eq!(clients.visits(2, name, 15).await.len(), 15, "{name} has its reserve");
+        }
+    });
+    let stats = names.map(|name| served.settled(name));
+    assert_eq!(stats.each_ref().map(|own| own.reserve), [15; 5]);
+    let of_all: u64 = stats.iter().map(|own| own.rejected[REJECTED_OF_ALL]).sum();
+    assert_eq!(of_all, 3 * 80 - 120);
+}
+
+#[test]
+fn the_reserve_of_a_tenant_that_is_removed_is_the_others() {
+    let names = ["stays", "goes"];
+    let more = "connections = { max = 30, reserve = 10 }";
+    let served = served("max = 40\nhello_max = 20", &names, more);
+    let clients = Clients::of(&served);
+    let open = served.runtime.block_on(clients.visits(2, "stays", 20));
+    assert_eq!(open.len(), 10);
+    served.reload(&text(&served.folder, "max = 40\nhello_max = 20", &names[..1], more)).unwrap();
+    let more_open = served.runtime.block_on(clients.visits(2, "stays", 20));
+    assert_eq!(more_open.len(), 10);
+    served.reload(&text(&served.folder, "max = 40\nhello_max = 20", &names, more)).unwrap();
+    assert_eq!(served.settled("goes").reserve, 10);
+    // Nobody is cut off for it: it is there as soon as enough have ended.
+    assert!(served.runtime.block_on(clients.visit(3, "goes")).is_none());
+    drop((open, more_open));
+    while served.settled("stays").connections > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(served.runtime.block_on(clients.visits(3, "goes", 10)).len(), 10);
+}
+
+#[test]
+fn silent_handshakes_keep_nobody_waiting() {
+    let served = served("", &["shop"], "");
+    let clients = Clients::of(&served);
+    served.runtime.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            let mut stream = clients.hello(2, "shop").await;
+            assert_eq!(first_byte(&mut stream).await, Some(22), "each gets its answer");
+            // The beginning of a record that does not go on is silence too.
+            stream.write_all(&[22]).await.unwrap();
+            silent.push(stream);
+        }
+        // 300 are more than may go on at a time; from the same peer as from others.
+        for peer in [2, 3] {
+            assert_eq!(clients.visits(peer, "shop", 5).await.len(), 5);
+        }
+    });
+    while served.settled("shop").handshakes < 10 {
+        std::thread::yield_now();
+    }
+    assert_eq!(served.settled("shop").displaced, 0, "and none of them was ended for it");
+}
+
+#[test]
+fn a_silent_handshake_gives_its_place_to_one_that_goes_on() {
+    let served = served("", &["shop"], "connections = { max = 6, per_peer = 6 }");
+    let clients = Clients::of(&served);
+    let kept = Waiting::connect(&served, "shop.example");
+    let silent = served.runtime.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..5 {
+            let mut stream = clients.hello(2, "shop").await;
+            assert_eq!(first_byte(&mut stream).await, Some(22));
+            silent.push(stream);
+        }
+        let open = clients.visits(3, "shop", 3).await;
+        assert_eq!(open.len(), 3, "each gets a place");
+        for lost in &mut silent[..3] {
+            assert!(is_closed(lost).await, "that of the one that has been silent the longest");
+        }
+        silent
+    });
+    let stats = served.settled("shop");
+    assert_eq!((stats.displaced, stats.failed, stats.rejected), (3, 0, [0; 4]));
+    drop(silent);
+    assert!(kept.finish(), "a connection whose handshake is done keeps its place");
+}
+
+#[test]
+fn a_peer_takes_no_place_from_others() {
+    let served = served("", &["shop"], "connections = { max = 6, per_peer = 4 }");
+    let clients = Clients::of(&served);
+    served.runtime.block_on(async {
+        let one = clients.visits(2, "shop", 6).await;
+        assert_eq!(one.len(), 4);
+        let mut silent = clients.hello(3, "shop").await;
+        assert_eq!(first_byte(&mut silent).await, Some(22));
+        let last = clients.visit(4, "shop").await.expect("there is one left");
+        // All are taken, and another's silence does not help a peer that has all that it may have.
+        assert!(clients.visit(2, "shop").await.is_none());
+        assert!(clients.visit(5, "shop").await.is_some());
+        assert!(is_closed(&mut silent).await);
+        drop((one, last));
+    });
+    let stats = served.settled("shop");
+    assert_eq!((stats.rejected[REJECTED_OF_PEER], stats.displaced), (2, 1));
+}
+
+#[test]
+fn clients_before_their_hello_keep_nobody_out() {
+    let served = served("max = 40", &["shop"], "");
+    let clients = Clients::of(&served);
+    served.runtime.block_on(async {
+        let (mut silent, mut slow) = (Vec::new(), Vec::new());
+        for round in 0..30 {
+            silent.push(clients.connect(2).await);
+            silent.push(clients.connect(3 + round).await);
+            // The beginning of a ClientHello that does not go on.
+            let mut stream = clients.connect(4).await;
+            stream.write_all(&[22, 3]).await.unwrap();
+            slow.push(stream);
+            if round % 6 == 0 {
+                assert!(clients.visit(40, "shop").await.is_some(), "round {round}");
+            }
+        }
+        for stream in silent.iter_mut().chain(&mut slow).take(20) {
+            assert!(is_closed(stream).await, "the longest there are closed");
+        }
+    });
+    let totals = served.server.proxy().totals();
+    assert!(totals.displaced >= 75 && totals.before_hello <= 10, "{totals:?}");
+}
+
+#[test]
+fn a_load_balancers_clients_are_peers_of_their_own() {
+    let mut folder = Folder::new();
+    folder.component("rust-lru");
+    folder.certify("shop");
+    let more = "connections = { max = 30, per_peer = 2 }";
+    let head = text(&folder, "max = 60\nhello_max = 12\nhello_per_peer = 4", &["shop"], more);
+    folder.configure(&head.replacen(
+        "address = \"127.0.0.1:0\"\n",
+        "address = \"127.0.0.1:0\"\nproxy_protocol = true\n",
+        1,
+    ));
+    let served = Served::start(folder);
+    let clients = Clients::of(&served);
+    let visit = async |peer: &str| {
+        let mut stream = clients.connect(2).await;
+        let family = if peer.contains(':') { "TCP6" } else { "TCP4" };
+        let local = if peer.contains(':') { "2001:db8::1" } else { "192.0.2.99" };
+        stream.write_all(format!("PROXY {family} {peer} {local} 50000 443\r\n").as_bytes()).await.unwrap();
+        clients.finish(stream, "shop").await
+    };
+    served.runtime.block_on(async {
+        let mut open = Vec::new();
+        let peers = [
+            ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1"],
+            ["192.0.2.2", "192.0.2.2", "::ffff:192.0.2.2"],
+            ["2001:db8:0:1::1", "2001:db8:0:1::2", "2001:db8:0:1:ffff::3"],
+            ["2001:db8:0:2::1", "2001:db8:0:2::1", "2001:db8:0:2::1"],
+        ];
+        for peers in peers {
+            for (number, peer) in peers.into_iter().enumerate() {
+                let visited = visit(peer).await;
+                assert_eq!(visited.is_some(), number < 2, "{peer}");
+                open.extend(visited);
+            }
+        }
+        // Headers that never come are the load balancer's own, and keep out nobody.
+        let mut silent = Vec::new();
+        for _ in 0..30 {
+            silent.push(clients.connect(2).await);
+        }
+        assert!(visit("192.0.2.3").await.is_some());
+        assert!(is_closed(&mut silent[0]).await);
+    });
+    assert_eq!(served.settled("shop").rejected[REJECTED_OF_PEER], 4);
+}
+
+#[test]
+fn a_crowd_of_honest_clients_is_served() {
+    let served = served("", &["shop"], "");
+    let clients = Arc::new(Clients::of(&served));
+    let number = 600;
+    let served_all = served.runtime.block_on(async {
+        let mut streams = Vec::new();
+        // All are connected before the first says anything.
+        for _ in 0..number {
+            streams.push(clients.connect(2).await);
+        }
+        let visits: Vec<_> = streams
+            .into_iter()
+            .map(|stream| {
+                let clients = Arc::clone(&clients);
+                tokio::spawn(async move { clients.finish(stream, "shop").await })
+            })
+            .collect();
+        let mut done = Vec::new();
+        for visit in visits {
+            done.extend(visit.await.unwrap());
+        }
+        done.len()
+    });
+    assert_eq!(served_all, number);
+    // A client is done before the server knows that it is.
+    while served.settled("shop").handshakes < number as u64 && served.settled("shop").failed == 0 {
+        std::thread::yield_now();
+    }
+    let (stats, totals) = (served.settled("shop"), served.server.proxy().totals());
+    assert_eq!((stats.handshakes, stats.failed, stats.displaced, totals.displaced), (number as u64, 0, 0, 0));
+}
+
+/// For people, with `--nocapture`.
+#[test]
+#[expect(clippy::print_stderr, reason = "it tells people what it has measured")]
+fn the_median_of_honest_clients_beside_silent_ones_is_short() {
+    let served = served("", &["shop"], "");
+    let clients = Clients::of(&served);
+    let mut took = served.runtime.block_on(async {
+        let mut silent = Vec::new();
+        for _ in 0..300 {
+            silent.push(clients.hello(2, "shop").await);
+        }
+        let mut took = Vec::new();
+        for _ in 0..50 {
+            let begun = Instant::now();
+            assert!(clients.visit(2, "shop").await.is_some());
+            took.push(begun.elapsed());
+        }
+        took
+    });
+    took.sort_unstable();
+    let median = took[took.len() / 2];
+    eprintln!("median {median:?}, longest {:?}", took[took.len() - 1]);
+    assert!(median < Duration::from_secs(2), "{median:?}");
+}
+
+/// A guest whose lookups wait until they may go on.
+struct Slow {
+    guest: Arc<dyn Guest>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    /// Lookups that have come, and whether they may go on.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        self.state.lock().unwrap().0 += 1;
+        self.changed.notify_all();
+        // Those of a server that stands still are told by the client that waits meanwhile.
+        let _ = self.wait_for(|(_, is_open)| *is_open);
+        self.state.lock().unwrap().1 = true;
+    }
+
+    fn open(&self) {
+        self.state.lock().unwrap().1 = true;
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, is_right: impl Fn(&(usize, bool)) -> bool) -> bool {
+        let state = self.state.lock().unwrap();
+        !self.changed.wait_timeout_while(state, SOON, |state| !is_right(state)).unwrap().1.timed_out()
+    }
+}
+
+impl Guest for Slow {
+    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
+        let inner = self.guest.instantiate(host, limits)?;
+        Ok(Box::new(SlowInstance { inner, gate: Arc::clone(&self.gate) }))
+    }
+}
+
+struct SlowInstance {
+    inner: Box<dyn Callbacks>,
+    gate: Arc<Gate>,
+}
+
+impl Callbacks for SlowInstance {
+    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        self.inner.init(call, args)
+    }
+
+    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+        self.inner.terminate(call, cache)
+    }
+
+    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+        self.inner.update(call, cache, key, session)
+    }
+
+    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+        self.inner.delete(call, cache, key)
+    }
+
+    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+        self.gate.pass();
+        self.inner.lookup(call, cache, key)
+    }
+
+    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+        self.inner.select_session(call, cache, partial)
+    }
+
+    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        self.inner.size(call, cache)
+    }
+
+    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+        self.inner.foldl(call, fun, acc, cache)
+    }
+}
+
+#[test]
+fn a_lookup_that_takes_its_time_holds_up_no_other_tenant() {
+    let gate = Arc::new(Gate::default());
+    // As many as the runtime has threads: without threads of their own they would stop it.
+    let visits = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    let mut house = House::open_with(&["native-lru", "rust-lru"], |tenant| {
+        if tenant.name == "native-lru" {
+            tenant.cache.readers = visits;
+            tenant.guest = Arc::new(Slow { guest: Arc::clone(&tenant.guest), gate: Arc::clone(&gate) });
+        }
+    });
+    let file = house.folder().join("session.pem");
+    let file = file.to_str().expect("temporary folders have plain names");
+    openssl(&house, "native-lru.example", &["-tls1_2", "-no_ticket", "-ign_eof", "-sess_out", file]);
+    assert_eq!(house.settled("native-lru").cache.sessions, 1);
+    let back = ["-tls1_2", "-no_ticket", "-ign_eof", "-sess_in", file];
+    std::thread::scope(|scope| {
+        for _ in 0..visits {
+            scope.spawn(|| openssl(&house, "native-lru.example", &back));
+        }
+        assert!(gate.wait_for(|(lookups, _)| *lookups == visits), "all are under way");
+        let other = openssl(&house, "rust-lru.example", &["-ign_eof"]);
+        let are_open = gate.state.lock().unwrap().1;
+        gate.open();
+        assert!(other.count(ANSWER.trim()) == 1 && !are_open, "{}", other.output);
+    });
+}
