@@ -82,11 +82,14 @@ pub enum CacheState {
     Suspended,
     /// The cache has been terminated, or its owner is gone.
     Ended,
+    /// No cache has been opened: there is no guest to ask. See [`CacheStats::none`].
+    NoGuest,
 }
 
 impl CacheState {
     /// All states.
-    pub const ALL: [Self; 5] = [Self::Running, Self::Idle, Self::Restarting, Self::Suspended, Self::Ended];
+    pub const ALL: [Self; 6] =
+        [Self::Running, Self::Idle, Self::Restarting, Self::Suspended, Self::Ended, Self::NoGuest];
 
     /// The state's name in logs, metrics and tables.
     pub fn name(self) -> &'static str {
@@ -96,6 +99,7 @@ impl CacheState {
             Self::Restarting => "restarting",
             Self::Suspended => "suspended",
             Self::Ended => "ended",
+            Self::NoGuest => "no-guest",
         }
     }
 }
@@ -364,6 +368,43 @@ pub struct CacheStats {
 }
 
 impl CacheStats {
+    /// The counters where no cache has been opened: all are 0, and the state says so.
+    ///
+    /// # Panics
+    /// Never: the histogram's precision is allowed.
+    pub fn none() -> Self {
+        Self {
+            state: CacheState::NoGuest,
+            is_held: false,
+            is_rolled_back: false,
+            sessions: 0,
+            vault_bytes: 0,
+            memory_bytes: 0,
+            hits: 0,
+            misses: [0; 9],
+            calls: [0; 8],
+            fuel: [0; 8],
+            call_times: [CallTimes::NONE; 8],
+            faults: [0; 10],
+            false_claims: 0,
+            updates: 0,
+            refused: 0,
+            evicted: 0,
+            overflowed: 0,
+            expired: 0,
+            revoked: 0,
+            restarts: 0,
+            wakes: 0,
+            upgrades: 0,
+            upgrades_refused: 0,
+            rollbacks: 0,
+            posts_dropped: 0,
+            log_lines: 0,
+            log_lines_dropped: 0,
+            lookup_ns: Histogram::new(2).expect("two significant digits are allowed"),
+        }
+    }
+
     /// Misses of one cause.
     pub fn misses(&self, cause: Miss) -> u64 {
         self.misses[cause as usize]
