@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use innkeeper_proxy::core::Clock;
 use innkeeper_serve::{
     Life, ServeError, Server, ServerConfig,
-    config::{self, ListenAt, Overrides, Settings, file::LogFormat, reference},
+    config::{self, ListenAt, Overrides, Part, Settings, TenantProblems, file::LogFormat, reference},
     listenfd::ListenFd,
     log::{self, Log},
     metrics,
@@ -26,7 +26,8 @@ pub(crate) struct Options {
     /// The configuration file, in TOML.
     #[arg(long, env = settings::CONFIG, value_name = "FILE", required_unless_present_any = ["schema", "reference"])]
     config: Option<PathBuf>,
-    /// Check the configuration, try every guest out, print what would run, and end.
+    /// Check the configuration, try every guest out, print what would run, and end: with 0 if all is well, 1 if nothing would be
+    /// taken over, 2 if all would be but for the tenants that are named.
     #[arg(long)]
     check: bool,
     /// Print the configuration's JSON schema, for editors, and end.
@@ -93,10 +94,12 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Err(problems) => return Ok(complain(&ServeError::from(problems), &mut std::io::stderr())),
     };
     if options.check {
-        if let Err(error) = try_out(&settings) {
-            return Ok(complain(&error, &mut std::io::stderr()));
-        }
-        return show(&settings, &mut out).map(|()| ExitCode::SUCCESS);
+        let troubled = match try_out(&settings) {
+            Ok(troubled) => troubled,
+            Err(error) => return Ok(complain(&error, &mut std::io::stderr())),
+        };
+        show(&settings, &troubled, &mut out)?;
+        return Ok(if troubled.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PARTLY) });
     }
     let log = log::start(&settings.log)?;
     for warning in Demand::of(&settings).prepare() {
@@ -160,6 +163,9 @@ fn print(out: &mut impl std::io::Write, error: &str) {
     let _ = out.write_all(format!("error: {error}\n").as_bytes());
 }
 
+/// What `--check` ends with where all would be taken over but for single tenants.
+const PARTLY: u8 = 2;
+
 const COLUMNS: [Column; 9] = [
     ("tenant", false),
     ("server names", false),
@@ -173,19 +179,22 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// What would run.
-fn show(settings: &Settings, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+fn show(settings: &Settings, troubled: &[TenantProblems], out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let row = |tenant: &config::TenantSettings| {
         let upstream = if tenant.upstream.tls.is_some() { " (TLS)" } else { "" };
+        let is_tried = !troubled.iter().any(|troubled| troubled.tenant == tenant.name);
+        let guest = tenant.guest.as_ref().filter(|_| is_tried);
+        let of_guest = |tell: &dyn Fn(&config::GuestSettings) -> String| guest.map_or_else(|| "-".to_owned(), tell);
         vec![
             tenant.name.clone(),
             tenant.server_names.join(", "),
-            tenant.guest.path.display().to_string(),
-            tenant.guest.class.name().to_owned(),
-            tenant.readers.to_string(),
+            of_guest(&|guest| guest.path.display().to_string()),
+            of_guest(&|guest| guest.class.name().to_owned()),
+            of_guest(&|guest| guest.readers.to_string()),
             format!("{:?}", tenant.tls.client_auth).to_lowercase(),
             format!("{}{upstream}", tenant.upstream.address),
-            tenant.limits.sessions.to_string(),
-            tenant.limits.lifetime.as_secs().to_string(),
+            of_guest(&|guest| guest.limits.sessions.to_string()),
+            of_guest(&|guest| guest.limits.lifetime.as_secs().to_string()),
         ]
     };
     let rows: Vec<Vec<String>> = settings.tenants.iter().map(row).collect();
@@ -218,6 +227,20 @@ fn show(settings: &Settings, out: &mut impl std::io::Write) -> anyhow::Result<()
         false => writeln!(out, "the tenants may come to {connections} connections, of {connections_there}; {each}")?,
     }
     demand.prepare().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
-    writeln!(out, "\nThe configuration does.")?;
+    writeln!(out)?;
+    if troubled.is_empty() {
+        writeln!(out, "The configuration does.")?;
+        return Ok(());
+    }
+    for TenantProblems { tenant, part, problems } in troubled {
+        let what = match part {
+            Part::Front => "not served at a start; a running server keeps it as it was",
+            Part::Guest => "served without a guest at a start; a running server keeps its guest",
+        };
+        writeln!(out, "tenant `{tenant}`: {what}")?;
+        problems.iter().try_for_each(|problem| writeln!(out, "error: {problem}"))?;
+        writeln!(out)?;
+    }
+    writeln!(out, "The configuration does, but for what is said of {} tenants above.", troubled.len())?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use innkeeper_core::{
 };
 use innkeeper_rustls::ClientSession;
 
-use crate::{StartError, TenantConfig, setup::Readers};
+use crate::setup::Readers;
 
 /// The lives of a tenant's caches, one for each role.
 pub(crate) struct Caches {
@@ -20,22 +20,26 @@ pub(crate) struct Caches {
 
 impl Caches {
     /// Opens what a tenant needs: blocks until its guest's `init` has answered, once for each role.
-    pub(crate) fn open(config: &TenantConfig, owners: &Owners) -> Result<(Self, Readers), StartError> {
-        let TenantConfig { name, cache, guest, .. } = config;
-        let budget = cache.budget.clone().unwrap_or_else(|| Budget::new(&cache.limits));
-        let server = CacheConfig { role: Role::Server, budget: Some(budget.clone()), ..cache.clone() };
-        let failed = |source| StartError::Cache { tenant: name.clone(), source };
-        let (server, reader) = owners.open(server, Arc::clone(guest)).map_err(failed)?;
-        let mut caches = Self { config: cache.clone(), guest: Arc::clone(guest), budget, server, client: None };
+    pub(crate) fn open(
+        config: &CacheConfig,
+        guest: Arc<dyn Guest>,
+        is_upstream_tls: bool,
+        owners: &Owners,
+    ) -> Result<(Self, Readers), OpenError> {
+        let budget = config.budget.clone().unwrap_or_else(|| Budget::new(&config.limits));
+        let server = CacheConfig { role: Role::Server, budget: Some(budget.clone()), ..config.clone() };
+        let (server, reader) = owners.open(server, Arc::clone(&guest))?;
+        let mut caches = Self { config: config.clone(), guest, budget, server, client: None };
         let mut readers = Readers { server: reader, client: None };
-        if config.upstream.tls.is_some() {
-            let (client, reader) = caches.open_client(owners, Arc::clone(&caches.guest)).map_err(failed)?;
+        if is_upstream_tls {
+            let (client, reader) = caches.second_role(Arc::clone(&caches.guest), owners)?;
             (caches.client, readers.client) = (Some(client), Some(reader));
         }
         Ok((caches, readers))
     }
 
-    fn open_client(&self, owners: &Owners, guest: Arc<dyn Guest>) -> Result<SecondRole, OpenError> {
+    /// Opens the cache in the client role on its own, with the guest that the tenant is to have.
+    pub(crate) fn second_role(&self, guest: Arc<dyn Guest>, owners: &Owners) -> Result<SecondRole, OpenError> {
         let config = CacheConfig { role: Role::Client, budget: Some(self.budget.clone()), ..self.config.clone() };
         owners.open(config, guest)
     }
@@ -49,12 +53,6 @@ impl Caches {
 
     pub(crate) fn has_client(&self) -> bool {
         self.client.is_some()
-    }
-
-    /// Opens the cache in the client role on its own, with the guest that the tenant is to have.
-    pub(crate) fn second_role(&self, config: &TenantConfig, owners: &Owners) -> Result<SecondRole, StartError> {
-        let opened = self.open_client(owners, Arc::clone(&config.guest));
-        opened.map_err(|source| StartError::Cache { tenant: config.name.clone(), source })
     }
 
     /// Ends the cache in the client role, if there is one.
@@ -96,18 +94,22 @@ impl Caches {
         &mut self,
         client: Owner<ClientSession>,
         guest: Arc<dyn Guest>,
-    ) -> Option<Result<UpgradeReport, UpgradeError>> {
+    ) -> Result<Option<UpgradeReport>, UpgradeError> {
         let client = self.client.insert(client);
         if Arc::ptr_eq(&self.guest, &guest) {
-            return None;
+            return Ok(None);
         }
-        let upgraded = self.server.upgrade(Arc::clone(&guest));
-        match &upgraded {
-            Ok(_) => self.guest = guest,
-            // A new cache has no session that could be lost; if the old guest does not take this role, the new one keeps it.
-            Err(_) => drop(client.upgrade(Arc::clone(&self.guest))),
+        match self.server.upgrade(Arc::clone(&guest)) {
+            Ok(report) => {
+                self.guest = guest;
+                Ok(Some(report))
+            }
+            Err(error) => {
+                // A new cache has no session that could be lost; if the old guest does not take this role, the new one keeps it.
+                drop(client.upgrade(Arc::clone(&self.guest)));
+                Err(error)
+            }
         }
-        Some(upgraded)
     }
 
     pub(crate) fn settle(&mut self) {

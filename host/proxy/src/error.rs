@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-/// Why the proxy does not start, or does not take over other settings. Nothing has changed then.
+/// Why the proxy does not start or does not take over other settings, or a tenant's. Nothing has changed then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -71,6 +71,12 @@ pub enum TenantError {
     /// There is no such tenant.
     #[error("there is no tenant `{0}`")]
     Unknown(String),
+    /// There is no guest to upgrade or to ask.
+    #[error("tenant `{0}` has no guest")]
+    NoGuest(String),
+    /// The cache that the tenant is to have does not open, and the old one goes on, if there is one.
+    #[error("the cache does not open")]
+    Cache(#[from] innkeeper_core::OpenError),
     /// The new guest failed, and the old one goes on serving.
     #[error("not upgraded; the old guest goes on serving")]
     Upgrade(#[from] innkeeper_core::UpgradeError),

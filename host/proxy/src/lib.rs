@@ -2,7 +2,8 @@
 //!
 //! [`Proxy::start`] opens each tenant's caches and listens. A connection's tenant is known from its ClientHello before any
 //! session is looked up; TLS ends here, and the bytes go on to the tenant's upstream, in plain TCP or in TLS of the proxy's
-//! own. [`Proxy::apply`] changes all of that while connections go on.
+//! own. [`Proxy::apply`] changes all of that while connections go on, and [`Proxy::set_guest`] one tenant's guest. A tenant
+//! without a guest serves full handshakes.
 //!
 //! This crate puts the others together; it holds no cache logic. It reads no file and no environment: settings are
 //! values.
@@ -41,15 +42,15 @@ pub use tokio_rustls::rustls;
 
 pub use crate::{
     accept_errors::AcceptErrors,
-    change::{CHANGED_AT_ONCE, Change, Wanted, What},
+    change::{Change, Wanted, What},
     connection::ProxyStats,
     error::{ConnectionError, StartError, TenantError},
     guest::{GuestLoader, LoaderConfig},
     listener::ListenerConfig,
-    proxy::{Proxy, ProxyConfig, ProxyLimits},
+    proxy::{GuestChange, Proxy, ProxyConfig, ProxyLimits},
     proxy_protocol::ProxyProtocol,
     shares::Reserves,
-    tenant::{Inspection, Rejection, TenantBounds, TenantConfig, TenantStats},
+    tenant::{Inspection, Rejection, TenantBounds, TenantConfig, TenantFront, TenantStats},
     times::Times,
     tls::{Certificate, TenantTls},
     upstream::{Upstream, UpstreamStats, UpstreamTls},

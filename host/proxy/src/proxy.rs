@@ -7,18 +7,18 @@ use std::{
     time::Duration,
 };
 
-use innkeeper_core::{CacheStats, Guest, Limits, Owners, Recent, Role, UpgradeReport};
+use innkeeper_core::{CacheConfig, CacheStats, Guest, Limits, OpenError, Owners, Recent, Role, UpgradeReport};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
     AcceptErrors, Inspection, ListenerConfig, ProxyStats, Reserves, StartError, TenantBounds, TenantConfig,
     TenantError, TenantStats, TenantTls,
     caches::Caches,
-    change::{Change, Commit, Planned, Wanted},
+    change::{Change, Planned, Wanted},
     connection::Totals,
     directory::{Directory, Entry},
     listener::Listener,
-    setup::Setup,
+    setup::{Readers, Setup},
     shares::{Shares, three_quarters},
     strangers::Strangers,
     tenant::Tenant,
@@ -172,14 +172,27 @@ impl Drop for Changing<'_> {
     }
 }
 
+/// What became of a tenant's caches.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GuestChange {
+    /// Whether the tenant had no guest before.
+    pub is_first: bool,
+    /// Sessions moved into caches with other limits or properties, where there are such.
+    pub moved: Option<usize>,
+    /// What the exchange of the guest has carried over, where there is another.
+    pub upgrade: Option<UpgradeReport>,
+}
+
 /// A running proxy. Dropping it stops the listeners and ends every cache; [`Proxy::shutdown`] does so in good order.
 pub struct Proxy {
     shared: Arc<Shared>,
     maxima: Option<Limits>,
     connections_max: usize,
-    /// Held through a change to its end, so that changes come one after another. Nothing that has to be quick takes it.
+    /// Held while the directory is changed. No guest is asked meanwhile, and nothing waits: what takes a guest's time is held
+    /// by its tenant's own lock, `Tenant::caches`, which is taken first.
     changes: Mutex<()>,
-    /// Held while an operator acts on a tenant's caches, and while they are exchanged.
+    /// Held while an operator acts on a tenant's caches, and while they are exchanged. Taken last.
     acts: Mutex<()>,
     /// None once the proxy has been shut down. Held for an instant.
     listeners: Mutex<Option<Vec<Listener>>>,
@@ -210,7 +223,7 @@ impl Proxy {
         });
         let mut directory = Directory::default();
         tokio::task::block_in_place(|| {
-            tenants.into_iter().try_for_each(|tenant| add(&mut directory, maxima.as_ref(), &owners, tenant))
+            tenants.iter().try_for_each(|tenant| directory.add(open(maxima.as_ref(), &owners, tenant)?))
         })?;
         *shared.directory_to_change() = directory;
         let mut bound = Vec::new();
@@ -254,6 +267,11 @@ impl Proxy {
         TenantStats { reserve: reserve as u64, ..entry.stats() }
     }
 
+    /// Whether a tenant has a guest by now; not if there is no such tenant.
+    pub fn has_guest(&self, tenant: &str) -> bool {
+        self.entry(tenant).is_ok_and(|entry| entry.setup.readers().is_some())
+    }
+
     /// What became of connections before their tenant was known.
     pub fn totals(&self) -> ProxyStats {
         self.shared.totals.read(self.shared.strangers.len())
@@ -262,51 +280,63 @@ impl Proxy {
     /// Waits until every cache has done what has been posted to it. Blocking.
     pub fn settle(&self) {
         let entries = self.shared.directory().entries.clone();
-        entries.values().for_each(|entry| entry.caches().settle());
+        entries.values().for_each(|entry| entry.tenant.change(|caches| caches.iter_mut().for_each(Caches::settle)));
     }
 
-    /// Opens one more tenant's caches, and serves it from then on. Blocking.
+    /// Waits until a tenant's caches have done what has been posted to them, and until instances that an upgrade has replaced have
+    /// been terminated. Blocking; waits for no other tenant.
+    ///
+    /// # Errors
+    /// When there is no such tenant.
+    pub fn settle_tenant(&self, tenant: &str) -> Result<(), TenantError> {
+        self.entry(tenant)?.tenant.change(|caches| caches.iter_mut().for_each(Caches::settle));
+        Ok(())
+    }
+
+    /// Opens one more tenant's caches, and serves it from then on. Blocking; no other tenant waits for it.
     ///
     /// # Errors
     /// When its settings do not do, or a cache does not open; nothing changes for the others.
     pub fn add(&self, tenant: TenantConfig) -> Result<(), StartError> {
+        let entry = open(self.maxima.as_ref(), &self.owners, &tenant)?;
         let _one_by_one = self.changes();
-        let mut directory = self.shared.directory().clone();
-        add(&mut directory, self.maxima.as_ref(), &self.owners, tenant)?;
         let listeners = self.listeners();
         let _open = listeners.as_ref().ok_or(StartError::ShutDown)?;
-        *self.shared.directory_to_change() = directory;
-        Ok(())
+        self.shared.directory_to_change().add(entry)
     }
 
     /// Serves a tenant no more, ends its caches, and gives the last counters of the one in the server role. Connections that
-    /// it has go on. Blocking.
+    /// it has go on. Blocks until its guest has been told; no other tenant waits for it.
     ///
     /// # Errors
     /// When there is no such tenant.
     pub fn remove(&self, tenant: &str) -> Result<CacheStats, TenantError> {
-        let _one_by_one = self.changes();
-        let entry = self.shared.directory_to_change().remove(tenant);
+        let entry = {
+            let _one_by_one = self.changes();
+            let _act = self.acts();
+            self.shared.directory_to_change().remove(tenant)
+        };
         let entry = entry.ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
-        let setup = Arc::clone(&entry.setup);
-        setup.revoke();
-        entry.end();
-        Ok(setup.readers().server.stats())
+        entry.revoke();
+        entry.tenant.end();
+        Ok(entry.stats().cache)
     }
 
-    /// Serves other tenants, at other addresses, within other bounds, from now on: all of them or, if anything does not do,
-    /// none. No connection is cut off; each goes on as it began. Says what became of each tenant that was not kept as it is.
+    /// Serves other tenants, at other addresses, within other bounds, from now on, their guests aside: no guest is asked. No
+    /// connection is cut off; each goes on as it began. Says what became of each tenant that was not kept as it is.
+    ///
+    /// What is wrong with one tenant is that tenant's: it is kept as it was, or not served where it is new, and the others are
+    /// as they are to be. A socket may come with an address that is not listened on yet.
     ///
     /// Sessions stay where the trust they rest on does: a changed certificate, client-auth mode, root or protocol name wipes
-    /// them, a changed guest is an upgrade, and other limits or properties open caches anew and move the sessions there.
-    /// Blocks for the `init` of new caches and for upgrades; not to be called on a thread that serves.
+    /// them. For another guest, or other limits, see [`Proxy::set_guest`]. Blocks for as long as it takes to read keys and
+    /// certificates; not to be called on a thread that serves.
     ///
     /// # Errors
-    /// When a tenant's settings do not do, a cache does not open, or an address is taken. All is then as it was. A guest that
-    /// fails in its upgrade is no such error: the old one goes on, and the report says so.
+    /// When an address is taken, or the proxy has been shut down. All is then as it was.
     pub async fn apply(
         &self,
-        listeners: Vec<ListenerConfig>,
+        listeners: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
         limits: ProxyLimits,
         wanted: Vec<Wanted>,
     ) -> Result<Vec<Change>, StartError> {
@@ -314,52 +344,150 @@ impl Proxy {
         tokio::task::block_in_place(|| {
             let _one_by_one = self.changes();
             let served = self.shared.directory().clone();
-            let planned = Planned::new(&served, self.maxima.as_ref(), &self.owners, wanted)?;
-            drop(served);
-            let (directory, commit) = planned.into_parts();
-            self.exchange(directory, &commit, limits, listening)?;
-            Ok(commit.finish())
+            let planned = Planned::new(&served, wanted);
+            let mut listeners = self.listeners();
+            let open = listeners.as_mut().ok_or(StartError::ShutDown)?;
+            let changes = {
+                let _act = self.acts();
+                *self.shared.directory_to_change() = planned.directory();
+                planned.finish()
+            };
+            self.shared.set_limits(limits);
+            // Those that are no longer wanted close here.
+            *open = listening;
+            open.iter_mut().for_each(|listener| listener.accept(&self.shared));
+            Ok(changes)
         })
     }
 
-    /// From here on everything is as it is to be, unless the proxy has been shut down.
+    /// Gives a tenant a guest, or another one, or caches with other limits or properties; all of it or nothing. A changed guest
+    /// is an [upgrade](innkeeper_core::Owner::upgrade); other limits or properties open caches anew and move the sessions there.
+    /// It serves both of the tenant's roles afterwards, or neither.
+    ///
+    /// Blocks for the guest's `init`, for the upgrade and for the move. Changes of one tenant's guest are made one after another;
+    /// nobody else waits, nor does [`Proxy::apply`] or an action on this tenant.
+    ///
+    /// # Errors
+    /// When there is no such tenant, the caches do not open, or the guest fails in its upgrade. What served before goes on.
+    pub fn set_guest(
+        &self,
+        tenant: &str,
+        cache: &CacheConfig,
+        guest: Arc<dyn Guest>,
+    ) -> Result<GuestChange, TenantError> {
+        let entry = self.entry(tenant)?;
+        check_maxima(self.maxima.as_ref(), cache)?;
+        entry.tenant.change(|caches| self.change_caches(&entry.tenant, caches, cache, guest))
+    }
+
+    fn change_caches(
+        &self,
+        tenant: &Arc<Tenant>,
+        caches: &mut Option<Caches>,
+        cache: &CacheConfig,
+        guest: Arc<dyn Guest>,
+    ) -> Result<GuestChange, TenantError> {
+        // Once others before it have been made.
+        let setup = self.own_entry(tenant)?.setup;
+        let is_tls = setup.target.is_tls();
+        let old = match caches {
+            Some(own) if own.do_for(cache) => return self.change_guest(tenant, &setup, own, guest),
+            old => old,
+        };
+        let (new, readers) = Caches::open(cache, guest, is_tls, &self.owners)?;
+        let terms = new.terms();
+        let Err(error) = self.exchange(tenant, readers, setup.readers().cloned()) else {
+            let before = old.replace(new);
+            let moved = before.zip(old.as_mut()).map(|(mut before, new)| {
+                let moved = before.hand_over(new, terms);
+                before.terminate();
+                moved
+            });
+            tenant.follow(None);
+            return Ok(GuestChange { is_first: moved.is_none(), moved, upgrade: None });
+        };
+        new.terminate();
+        Err(error)
+    }
+
+    /// Exchanges the guest of caches that go on, and opens or ends the second role as the upstream wants it.
+    fn change_guest(
+        &self,
+        tenant: &Arc<Tenant>,
+        setup: &Setup,
+        caches: &mut Caches,
+        guest: Arc<dyn Guest>,
+    ) -> Result<GuestChange, TenantError> {
+        let (mut upgrade, mut has_joined) = (None, false);
+        if let Some(Readers { server, .. }) = setup.readers() {
+            let server = server.clone();
+            match (setup.target.is_tls(), caches.has_client()) {
+                (true, false) => {
+                    let (client, reader) = caches.second_role(Arc::clone(&guest), &self.owners)?;
+                    self.exchange(tenant, Readers { server, client: Some(reader) }, None)?;
+                    (upgrade, has_joined) = (caches.join(client, Arc::clone(&guest))?, true);
+                }
+                (false, true) => {
+                    self.exchange(tenant, Readers { server, client: None }, None)?;
+                    caches.end_client();
+                }
+                _ => {}
+            }
+        }
+        if !has_joined && !Arc::ptr_eq(&caches.guest, &guest) {
+            upgrade = Some(caches.upgrade(guest)?);
+        }
+        Ok(GuestChange { is_first: false, moved: None, upgrade })
+    }
+
+    /// Serves a tenant with other caches from now on, suspended where an operator has suspended it; whatever is done to it is done
+    /// to its predecessors too, until [`Tenant::follow`] says otherwise.
     fn exchange(
         &self,
-        directory: Directory,
-        commit: &Commit,
-        limits: ProxyLimits,
-        listening: Vec<Listener>,
-    ) -> Result<(), StartError> {
-        let mut listeners = self.listeners();
-        let open = listeners.as_mut().ok_or(StartError::ShutDown)?;
-        {
-            let _act = self.acts();
-            commit.carry_over();
-            *self.shared.directory_to_change() = directory;
+        tenant: &Arc<Tenant>,
+        readers: Readers,
+        predecessors: Option<Readers>,
+    ) -> Result<(), TenantError> {
+        let _one_by_one = self.changes();
+        let entry = self.own_entry(tenant)?;
+        let entry = entry.with_setup(entry.setup.with_readers(readers));
+        let _act = self.acts();
+        tenant.follow(predecessors);
+        if tenant.is_held() {
+            entry.setup.readers().into_iter().for_each(Readers::suspend);
         }
-        self.shared.set_limits(limits);
-        // Those that are no longer wanted close here.
-        *open = listening;
-        open.iter_mut().for_each(|listener| listener.accept(&self.shared));
+        self.shared.directory_to_change().put(entry);
         Ok(())
     }
 
+    /// How a tenant is served, if it is the very one: another may have its name by now.
+    fn own_entry(&self, tenant: &Arc<Tenant>) -> Result<Entry, TenantError> {
+        let entry = self.entry(&tenant.name)?;
+        match Arc::ptr_eq(&entry.tenant, tenant) {
+            true => Ok(entry),
+            false => Err(TenantError::Unknown(tenant.name.clone())),
+        }
+    }
+
     /// Binds what is not bound yet.
-    async fn bind(&self, wanted: Vec<ListenerConfig>) -> Result<Vec<Listener>, StartError> {
+    async fn bind(
+        &self,
+        wanted: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
+    ) -> Result<Vec<Listener>, StartError> {
         let mut places: Vec<Option<Listener>> = {
             let open = self.listeners();
             let mut left: Vec<&Listener> = open.iter().flatten().collect();
-            let again = |config: &ListenerConfig| {
+            let mut again = |config: &ListenerConfig| {
                 let number = left.iter().position(|own| own.config.address == config.address)?;
                 Some(left.remove(number).again(config.clone()))
             };
-            wanted.iter().map(again).collect()
+            wanted.iter().map(|(config, _)| again(config)).collect()
         };
         let mut listening = Vec::new();
-        for (config, place) in wanted.into_iter().zip(&mut places) {
+        for ((config, socket), place) in wanted.into_iter().zip(&mut places) {
             listening.push(match place.take() {
                 Some(listener) => listener,
-                None => Listener::bind(config, None).await?,
+                None => Listener::bind(config, socket).await?,
             });
         }
         Ok(listening)
@@ -370,11 +498,12 @@ impl Proxy {
     /// Blocking; upgrades of one tenant are made one after another.
     ///
     /// # Errors
-    /// When there is no such tenant, or the new guest fails; the old one then goes on serving.
+    /// When there is no such tenant, it has no guest, or the new guest fails; the old one then goes on serving.
     pub fn upgrade(&self, tenant: &str, guest: Arc<dyn Guest>) -> Result<UpgradeReport, TenantError> {
-        let entry = self.entry(tenant)?;
-        let mut caches = entry.caches();
-        Ok(caches.upgrade(guest)?)
+        self.entry(tenant)?.tenant.change(|caches| match caches {
+            Some(caches) => Ok(caches.upgrade(guest)?),
+            None => Err(TenantError::NoGuest(tenant.to_owned())),
+        })
     }
 
     /// Wipes every session of a tenant at once, those of handshakes under way included. Says how many there were. Waits for
@@ -383,7 +512,7 @@ impl Proxy {
     /// # Errors
     /// When there is no such tenant.
     pub fn revoke(&self, tenant: &str) -> Result<usize, TenantError> {
-        self.at_once(tenant, Setup::revoke)
+        self.at_once(tenant, Entry::revoke)
     }
 
     /// Asks a tenant's guest nothing any more, until [`Proxy::resume`]: its handshakes are full ones. Its sessions stay.
@@ -391,7 +520,7 @@ impl Proxy {
     /// # Errors
     /// When there is no such tenant.
     pub fn suspend(&self, tenant: &str) -> Result<(), TenantError> {
-        self.at_once(tenant, Setup::suspend)
+        self.at_once(tenant, Entry::suspend)
     }
 
     /// Asks a tenant's guest again, whether an operator or its faults have suspended it.
@@ -399,7 +528,7 @@ impl Proxy {
     /// # Errors
     /// When there is no such tenant.
     pub fn resume(&self, tenant: &str) -> Result<(), TenantError> {
-        self.at_once(tenant, Setup::resume)
+        self.at_once(tenant, Entry::resume)
     }
 
     /// Changes how a tenant speaks TLS, from the next connection on. Where that changes what a session's trust rests on
@@ -411,19 +540,22 @@ impl Proxy {
         let _one_by_one = self.changes();
         let before = self.entry(tenant)?;
         let after = before.with_setup(before.setup.with_tls(tls)?);
-        self.shared.directory_to_change().replace(&after);
         let is_kept = before.setup.is_trust_kept(&after.setup);
+        let _act = self.acts();
+        self.shared.directory_to_change().put(after.clone());
         // A connection that still has the old setup files its session under the old identity, where nobody looks.
-        Ok(if is_kept { 0 } else { before.setup.readers().server.mailbox().revoke() })
+        let revoke = |readers: Readers| readers.server.mailbox().revoke();
+        Ok(if is_kept { 0 } else { after.acted_on().map(revoke).sum() })
     }
 
     /// Asks a tenant's guest what it would tell of its cache in the server role. Blocking; costs a `size`, a `foldl` and a
     /// `select-session`.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When there is no such tenant, or it has no guest.
     pub fn inspect(&self, tenant: &str, server_name: &str) -> Result<Inspection, TenantError> {
-        Ok(self.entry(tenant)?.setup.inspect(server_name))
+        let inspection = self.entry(tenant)?.setup.inspect(server_name);
+        inspection.ok_or_else(|| TenantError::NoGuest(tenant.to_owned()))
     }
 
     /// The last log lines and faults of a tenant's guest, for each role, and the time on the clock that theirs are on.
@@ -441,9 +573,9 @@ impl Proxy {
     }
 
     /// Acts on a tenant as it is served, which no change alters meanwhile. For what is quick.
-    fn at_once<T>(&self, tenant: &str, act: impl FnOnce(&Setup) -> T) -> Result<T, TenantError> {
+    fn at_once<T>(&self, tenant: &str, act: impl FnOnce(&Entry) -> T) -> Result<T, TenantError> {
         let _act = self.acts();
-        Ok(act(&self.entry(tenant)?.setup))
+        Ok(act(&self.entry(tenant)?))
     }
 
     fn acts(&self) -> MutexGuard<'_, ()> {
@@ -480,7 +612,8 @@ impl Proxy {
         shared.is_over.send_replace(true);
         let entries = std::mem::take(&mut *shared.directory_to_change()).entries;
         // Ending a cache runs its guest; a panic there has ended at the cache.
-        let _ = tokio::task::spawn_blocking(move || entries.into_values().for_each(Entry::end)).await;
+        let end = move || entries.values().for_each(|entry| entry.tenant.end_unless_busy());
+        let _ = tokio::task::spawn_blocking(end).await;
         cut_off
     }
 }
@@ -488,29 +621,21 @@ impl Proxy {
 /// More connections than a machine has, and within what a semaphore counts.
 const PERMITS_MAX: u32 = 1 << 28;
 
-fn add(
-    directory: &mut Directory,
-    maxima: Option<&Limits>,
-    owners: &Owners,
-    config: TenantConfig,
-) -> Result<(), StartError> {
-    let (setup, caches) = open(maxima, owners, &config, None)?;
-    directory.add(Entry::new(Arc::new(Tenant::new(config.name)), setup, caches, &config.server_names))
+/// Opens a tenant's caches, and makes what its connections are served with.
+fn open(maxima: Option<&Limits>, owners: &Owners, config: &TenantConfig) -> Result<Entry, StartError> {
+    let failed = |source| StartError::Cache { tenant: config.name.clone(), source };
+    let front = config.front();
+    let server_names = Entry::server_names_of(&front)?;
+    let setup = Setup::new(&front, None);
+    let setup = setup.map_err(|source| StartError::Certificate { tenant: config.name.clone(), source })?;
+    check_maxima(maxima, &config.cache).map_err(failed)?;
+    let opened = Caches::open(&config.cache, Arc::clone(&config.guest), front.upstream.tls.is_some(), owners);
+    let (caches, readers) = opened.map_err(failed)?;
+    let tenant = Arc::new(Tenant::new(front.name));
+    tenant.change(|own| *own = Some(caches));
+    Ok(Entry { tenant, setup: Arc::new(setup.with_readers(readers)), server_names })
 }
 
-/// Opens a tenant's caches, and makes what its connections are served with, in place of what they are served with `before`.
-pub(crate) fn open(
-    maxima: Option<&Limits>,
-    owners: &Owners,
-    config: &TenantConfig,
-    before: Option<&Setup>,
-) -> Result<(Setup, Caches), StartError> {
-    if let Some(maxima) = maxima {
-        let checked = config.cache.limits.check_within(maxima);
-        checked.map_err(|source| StartError::Cache { tenant: config.name.clone(), source: source.into() })?;
-    }
-    let (caches, readers) = Caches::open(config, owners)?;
-    let setup = Setup::new(config, readers, before);
-    let setup = setup.map_err(|source| StartError::Certificate { tenant: config.name.clone(), source })?;
-    Ok((setup, caches))
+fn check_maxima(maxima: Option<&Limits>, cache: &CacheConfig) -> Result<(), OpenError> {
+    Ok(maxima.map_or(Ok(()), |maxima| cache.limits.check_within(maxima))?)
 }

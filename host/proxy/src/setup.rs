@@ -1,6 +1,6 @@
 //! What a tenant's connections are served with: TLS, sessions, upstream, and what is left of its bounds.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use governor::{DefaultDirectRateLimiter, Quota};
 use innkeeper_core::{Reader, Recent, Role, Secret};
@@ -8,7 +8,7 @@ use innkeeper_rustls::{ClientSession, Scoped, ServerSessions, TlsIdentity};
 use tokio::sync::Semaphore;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use crate::{Inspection, TenantBounds, TenantConfig, TenantTls, turns::Turns, upstream::Target};
+use crate::{Inspection, TenantBounds, TenantFront, TenantTls, turns::Turns, upstream::Target};
 
 /// Look-ups of one tenant's upstream at a time, those included that nobody waits for any more. Each has a thread, which only
 /// the system's resolver can end.
@@ -21,14 +21,21 @@ const SELECTED_MAX: usize = 256;
 pub(crate) struct Setup {
     identity: TlsIdentity,
     config: ServerConfig,
-    /// The same with a store of its own, where a benchmark has given it one.
-    own_store: Option<Arc<ServerConfig>>,
-    sessions: ServerSessions,
+    store: Store,
     pub(crate) target: Arc<Target>,
-    readers: Readers,
-    /// Those of the caches that these take the place of, until those have ended.
-    predecessors: Mutex<Option<Readers>>,
+    /// None until the tenant has a guest.
+    readers: Option<Readers>,
     pub(crate) gates: Arc<Gates>,
+}
+
+/// Where sessions are kept.
+enum Store {
+    /// In the tenant's cache.
+    Cache(ServerSessions),
+    /// Nowhere, since the tenant has no guest: each handshake is a full one.
+    Nowhere(Arc<ServerConfig>),
+    /// Where a benchmark has said.
+    Own(Arc<ServerConfig>),
 }
 
 /// The read sides of a tenant's caches.
@@ -36,6 +43,13 @@ pub(crate) struct Setup {
 pub(crate) struct Readers {
     pub(crate) server: Reader<Secret>,
     pub(crate) client: Option<Reader<ClientSession>>,
+}
+
+impl Readers {
+    pub(crate) fn suspend(&self) {
+        self.server.mailbox().suspend();
+        self.client.iter().for_each(|client| client.mailbox().suspend());
+    }
 }
 
 /// What is left of a tenant's bounds.
@@ -72,59 +86,52 @@ impl Gates {
 }
 
 impl Setup {
-    /// `before` is what it takes the place of: its gates are kept if the bounds are the same.
-    pub(crate) fn new(config: &TenantConfig, readers: Readers, before: Option<&Self>) -> Result<Self, rustls::Error> {
-        let identity = config.tls.identity();
-        let tls = config.tls.to_config()?;
-        let kept = before.map(|before| &before.gates).filter(|gates| gates.bounds == config.bounds);
+    /// `before` is what it takes the place of: its caches go on, and its gates are kept if the bounds are the same.
+    pub(crate) fn new(front: &TenantFront, before: Option<&Self>) -> Result<Self, rustls::Error> {
+        let identity = front.tls.identity();
+        let config = front.tls.to_config()?;
+        let kept = before.map(|before| &before.gates).filter(|gates| gates.bounds == front.bounds);
+        let readers = before.and_then(|before| before.readers.clone());
+        let client = readers.as_ref().and_then(|readers| readers.client.as_ref());
+        let target =
+            Target::new(front.upstream.clone(), &front.tls.alpn, client, before.map(|before| &*before.target))?;
         Ok(Self {
+            store: Store::new(front.tls.own_store.is_some(), readers.as_ref(), &config, identity),
             identity,
-            own_store: own_store(&config.tls, &tls),
-            config: tls,
-            sessions: ServerSessions::new(readers.server.clone(), identity),
-            target: Arc::new(Target::new(
-                config.upstream.clone(),
-                &config.tls.alpn,
-                readers.client.as_ref(),
-                before.map(|before| &*before.target),
-            )?),
-            gates: kept.map_or_else(|| Arc::new(Gates::new(&config.bounds)), Arc::clone),
+            config,
+            target: Arc::new(target),
+            gates: kept.map_or_else(|| Arc::new(Gates::new(&front.bounds)), Arc::clone),
             readers,
-            predecessors: Mutex::default(),
         })
-    }
-
-    /// Whatever an operator does is done to these as well, from now on; or to none.
-    pub(crate) fn follow(&self, predecessors: Option<Readers>) {
-        *self.predecessors.lock().unwrap_or_else(PoisonError::into_inner) = predecessors;
-    }
-
-    /// What an operator acts on.
-    fn acted_on(&self) -> impl Iterator<Item = Readers> {
-        let predecessors = self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        [self.readers.clone()].into_iter().chain(predecessors)
     }
 
     /// The same, but for how it speaks TLS with clients.
     pub(crate) fn with_tls(&self, tls: &TenantTls) -> Result<Self, rustls::Error> {
-        let Self { target, readers, gates, .. } = self;
         let (identity, config) = (tls.identity(), tls.to_config()?);
-        let sessions = ServerSessions::new(readers.server.clone(), identity);
+        let store = Store::new(tls.own_store.is_some(), self.readers.as_ref(), &config, identity);
+        let Self { target, readers, gates, .. } = self;
         let (target, readers, gates) = (Arc::clone(target), readers.clone(), Arc::clone(gates));
-        let (own_store, predecessors) = (own_store(tls, &config), Mutex::default());
-        Ok(Self { identity, config, own_store, sessions, target, readers, predecessors, gates })
+        Ok(Self { identity, config, store, target, readers, gates })
+    }
+
+    /// The same with other caches.
+    pub(crate) fn with_readers(&self, readers: Readers) -> Self {
+        let (identity, config) = (self.identity, self.config.clone());
+        let store = Store::new(matches!(self.store, Store::Own(_)), Some(&readers), &config, identity);
+        let target = Arc::new(self.target.with_reader(readers.client.as_ref()));
+        Self { identity, config, store, target, readers: Some(readers), gates: Arc::clone(&self.gates) }
     }
 
     /// The configuration and the store for one connection.
     pub(crate) fn scoped(&self, server_name: &str) -> Scoped {
-        match &self.own_store {
-            Some(config) => Scoped::of_own_store(Arc::clone(config)),
-            None => self.sessions.scoped(&self.config, server_name),
+        match &self.store {
+            Store::Cache(sessions) => sessions.scoped(&self.config, server_name),
+            Store::Nowhere(config) | Store::Own(config) => Scoped::of_own_store(Arc::clone(config)),
         }
     }
 
-    pub(crate) fn readers(&self) -> &Readers {
-        &self.readers
+    pub(crate) fn readers(&self) -> Option<&Readers> {
+        self.readers.as_ref()
     }
 
     /// Whether sessions in the server role are of use after a change to `new`.
@@ -137,45 +144,30 @@ impl Setup {
         self.target.is_same_peer(&new.target)
     }
 
-    /// Asks the guest what it would tell of the cache in the server role.
-    pub(crate) fn inspect(&self, server_name: &str) -> Inspection {
-        let reader = &self.readers.server;
-        Inspection {
+    /// Asks the guest what it would tell of the cache in the server role, if there is one.
+    pub(crate) fn inspect(&self, server_name: &str) -> Option<Inspection> {
+        let reader = &self.readers.as_ref()?.server;
+        Some(Inspection {
             size: reader.size(),
             folded: reader.foldl(0, |sessions, _| sessions + 1),
             selected: reader.select_session(server_name.as_bytes(), SELECTED_MAX).len(),
-        }
+        })
     }
 
     /// Each role's last log lines and faults.
     pub(crate) fn recent(&self) -> Vec<(Role, Recent)> {
-        let client = self.readers.client.as_ref().map(|reader| (Role::Client, reader.recent()));
-        [(Role::Server, self.readers.server.recent())].into_iter().chain(client).collect()
-    }
-
-    /// Wipes every session in both roles, and says how many there were.
-    pub(crate) fn revoke(&self) -> usize {
-        let one = |Readers { server, client }: Readers| {
-            server.mailbox().revoke() + client.map_or(0, |client| client.mailbox().revoke())
-        };
-        self.acted_on().map(one).sum()
-    }
-
-    pub(crate) fn suspend(&self) {
-        for Readers { server, client } in self.acted_on() {
-            server.mailbox().suspend();
-            client.iter().for_each(|client| client.mailbox().suspend());
-        }
-    }
-
-    pub(crate) fn resume(&self) {
-        for Readers { server, client } in self.acted_on() {
-            server.mailbox().resume();
-            client.iter().for_each(|client| client.mailbox().resume());
-        }
+        let Some(Readers { server, client }) = &self.readers else { return Vec::new() };
+        let client = client.as_ref().map(|reader| (Role::Client, reader.recent()));
+        [(Role::Server, server.recent())].into_iter().chain(client).collect()
     }
 }
 
-fn own_store(tls: &TenantTls, config: &ServerConfig) -> Option<Arc<ServerConfig>> {
-    tls.own_store.as_ref().map(|_| Arc::new(config.clone()))
+impl Store {
+    fn new(is_own: bool, readers: Option<&Readers>, config: &ServerConfig, identity: TlsIdentity) -> Self {
+        match readers {
+            _ if is_own => Self::Own(Arc::new(config.clone())),
+            Some(readers) => Self::Cache(ServerSessions::new(readers.server.clone(), identity)),
+            None => Self::Nowhere(Arc::new(config.clone())),
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::{
     num::NonZeroU32,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -13,7 +13,8 @@ use innkeeper_core::{CacheConfig, CacheStats, FoldError, Guest, Role, Size};
 use innkeeper_rustls::Resumption;
 
 use crate::{
-    TenantTls, Times, Upstream, UpstreamStats, shares::three_quarters, times::Stopwatches, transfer::Bytes,
+    TenantTls, Times, Upstream, UpstreamStats, caches::Caches, setup::Readers, shares::three_quarters, times::Stopwatches,
+    transfer::Bytes,
     upstream::UpstreamCounts,
 };
 
@@ -35,6 +36,29 @@ pub struct TenantConfig {
     pub guest: Arc<dyn Guest>,
     /// What its connections may take at a time.
     pub bounds: TenantBounds,
+}
+
+/// What a tenant is served with, its guest aside: all of it takes effect at once.
+#[derive(Clone)]
+pub struct TenantFront {
+    /// The tenant's name, in logs and tables.
+    pub name: String,
+    /// The server names it serves, as in [`TenantConfig`].
+    pub server_names: Vec<String>,
+    /// How it speaks TLS with its clients.
+    pub tls: TenantTls,
+    /// Where its connections go.
+    pub upstream: Upstream,
+    /// What its connections may take at a time.
+    pub bounds: TenantBounds,
+}
+
+impl TenantConfig {
+    /// All but the cache and the guest.
+    pub(crate) fn front(&self) -> TenantFront {
+        let Self { name, server_names, tls, upstream, bounds, .. } = self.clone();
+        TenantFront { name, server_names, tls, upstream, bounds }
+    }
 }
 
 /// What one tenant's connections may take at a time, so that they cannot take what others need.
@@ -147,9 +171,10 @@ pub struct TenantStats {
     pub bytes_from_upstream: u64,
     /// What came of connections to the upstream.
     pub upstream: UpstreamStats,
-    /// The counters of the cache in the server role.
+    /// The counters of the cache in the server role; [`CacheStats::none`] for a tenant without a guest.
     pub cache: CacheStats,
-    /// The counters of the cache in the client role, where there is one.
+    /// The counters of the cache in the client role, for an upstream in TLS; [`CacheStats::none`] where there is no guest for
+    /// it.
     pub client_cache: Option<CacheStats>,
 }
 
@@ -173,10 +198,19 @@ pub struct Inspection {
     pub selected: usize,
 }
 
-/// A tenant as long as it is served, through all changes.
+/// A tenant as long as it is served, through all changes. Its connections hold it too, for as long as they last.
 pub(crate) struct Tenant {
     pub(crate) name: String,
     pub(crate) counts: Counts,
+    /// Held through a change of the caches, which may take a guest's time; so changes of one tenant's guest come one after
+    /// another. Whatever has to be quick does not take it. None until the tenant has a guest, and once it is served no more.
+    caches: Mutex<Option<Caches>>,
+    /// Whether it is served no more: whoever is at a change of the caches ends them.
+    is_gone: AtomicBool,
+    /// Whether an operator has suspended the guest, or the one that is yet to come. Changed with the proxy's `acts` held.
+    is_held: AtomicBool,
+    /// The caches that sessions are moved from. Whatever an operator does is done to these as well.
+    predecessors: Mutex<Option<Readers>>,
 }
 
 /// What has happened to a tenant's connections. Outlives every change of the tenant.
@@ -196,7 +230,62 @@ pub(crate) struct Counts {
 
 impl Tenant {
     pub(crate) fn new(name: String) -> Self {
-        Self { name, counts: Counts::default() }
+        let (caches, predecessors) = (Mutex::default(), Mutex::default());
+        let (is_gone, is_held) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { name, counts: Counts::default(), caches, is_gone, is_held, predecessors }
+    }
+
+    /// Changes the caches, once no other change of them is made. Blocking.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Option<Caches>) -> T) -> T {
+        let done = change(&mut self.caches());
+        // Whoever took the tenant away meanwhile did not wait.
+        if self.is_gone.load(Ordering::SeqCst) {
+            drop(self.caches().take());
+        }
+        done
+    }
+
+    fn caches(&self) -> MutexGuard<'_, Option<Caches>> {
+        self.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the caches end, and waits for no guest: owner threads tell it, or whoever is at a change of the caches.
+    pub(crate) fn leave(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
+        if let Ok(mut caches) = self.caches.try_lock() {
+            drop(caches.take());
+        }
+    }
+
+    /// Ends the caches. Blocks until the guest has been told.
+    pub(crate) fn end(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
+        // The lock is given back first.
+        let caches = self.caches().take();
+        caches.into_iter().for_each(Caches::terminate);
+    }
+
+    /// The same, but for a tenant whose caches somebody is changing: who does so ends them then.
+    pub(crate) fn end_unless_busy(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
+        let caches = self.caches.try_lock().ok().and_then(|mut caches| caches.take());
+        caches.into_iter().for_each(Caches::terminate);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.is_held.store(is_held, Ordering::Release);
+    }
+
+    pub(crate) fn predecessors(&self) -> Option<Readers> {
+        self.predecessors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn follow(&self, predecessors: Option<Readers>) {
+        *self.predecessors.lock().unwrap_or_else(PoisonError::into_inner) = predecessors;
     }
 
     pub(crate) fn note_handshake(&self, resumption: Resumption, time: Duration) {

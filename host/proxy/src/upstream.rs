@@ -23,6 +23,7 @@ use tokio_rustls::{
     client::TlsStream,
     rustls::{
         self, ClientConfig, HandshakeKind, RootCertStore,
+        client::Resumption,
         crypto::ring,
         pki_types::{CertificateDer, ServerName},
         sign::SingleCertAndKey,
@@ -71,23 +72,35 @@ pub(crate) struct Target {
 struct TargetTls {
     server_name: ServerName<'static>,
     config: ClientConfig,
-    sessions: ClientSessions,
+    /// None until the tenant has a guest for them.
+    sessions: Option<ClientSessions>,
     identity: [u8; 32],
 }
 
+impl TargetTls {
+    /// The configuration for one connection.
+    fn scoped(&self, mut config: ClientConfig) -> Arc<ClientConfig> {
+        match &self.sessions {
+            Some(sessions) => sessions.scoped(&config),
+            None => {
+                config.resumption = Resumption::disabled();
+                Arc::new(config)
+            }
+        }
+    }
+}
+
 impl Target {
-    /// `reader` is the client role's cache, there for an upstream that speaks TLS. `before` is what it takes the place of.
+    /// `reader` is the client role's cache, where there is one: without it no session with the upstream is kept. `before` is what
+    /// it takes the place of.
     pub(crate) fn new(
         upstream: Upstream,
         alpn: &[Vec<u8>],
         reader: Option<&Reader<ClientSession>>,
         before: Option<&Self>,
     ) -> Result<Self, rustls::Error> {
-        let (tls, reader) = match (&upstream.tls, reader) {
-            (Some(tls), Some(reader)) => (tls, reader),
-            // Never in plain TCP what is meant to be in TLS.
-            (Some(_), None) => return Err(rustls::Error::General("there is no cache in the client role".into())),
-            (None, _) => return Ok(Self { upstream, addresses: Addresses::default(), tls: None }),
+        let Some(tls) = &upstream.tls else {
+            return Ok(Self { upstream, addresses: Addresses::default(), tls: None });
         };
         let identity = tls.identity(alpn);
         // rustls offers a session only by the very configuration that it was made under.
@@ -96,9 +109,25 @@ impl Target {
             Some(kept) => kept.config.clone(),
             None => tls.to_config()?,
         };
-        let sessions = ClientSessions::new(reader.clone(), &upstream.address, identity);
+        let sessions = reader.map(|reader| ClientSessions::new(reader.clone(), &upstream.address, identity));
         let tls = TargetTls { server_name: tls.server_name.clone(), config, sessions, identity };
         Ok(Self { upstream, addresses: Addresses::default(), tls: Some(tls) })
+    }
+
+    /// The same with another cache in the client role.
+    pub(crate) fn with_reader(&self, reader: Option<&Reader<ClientSession>>) -> Self {
+        let tls = self.tls.as_ref().map(|TargetTls { server_name, config, identity, .. }| TargetTls {
+            server_name: server_name.clone(),
+            config: config.clone(),
+            sessions: reader.map(|reader| ClientSessions::new(reader.clone(), &self.upstream.address, *identity)),
+            identity: *identity,
+        });
+        Self { upstream: self.upstream.clone(), addresses: Addresses::default(), tls }
+    }
+
+    /// Whether the upstream speaks TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Whether sessions of this one are of use with another: what the trust in it rests on is the same, and so is what is shown
@@ -125,7 +154,7 @@ impl Target {
         let mut config = tls.config.clone();
         // Bytes are passed on as they are, so both ends have to speak one protocol.
         config.alpn_protocols = call.protocol.iter().map(|protocol| protocol.to_vec()).collect();
-        let connector = TlsConnector::from(tls.sessions.scoped(&config));
+        let connector = TlsConnector::from(tls.scoped(config));
         // The tenant's cache is asked as soon as the session is made, so that belongs to the first step.
         let handshake = std::pin::pin!(async { connector.connect(tls.server_name.clone(), stream).await });
         let done = timeout_at(deadline, step_by_step(&call.gates.threads, handshake)).await;

@@ -63,8 +63,8 @@ pub struct Scoped {
 }
 
 impl Scoped {
-    /// A connection of a configuration that has a store of its own, whatever that is. For benchmarks: what rustls does by itself
-    /// is the floor.
+    /// A connection of a configuration that has a store of its own, or none. For a tenant without a cache, and for benchmarks: what
+    /// rustls does by itself is the floor.
     #[doc(hidden)]
     pub fn of_own_store(config: Arc<ServerConfig>) -> Self {
         Self { config, outcome: Arc::default() }

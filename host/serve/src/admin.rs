@@ -213,7 +213,7 @@ impl Action {
 
     fn done(self) -> &'static str {
         match self {
-            Self::Upgrade => "The guest was upgraded to the component file's.",
+            Self::Upgrade => "The guest was upgraded to the component file's, or opened where there was none.",
             Self::Revoke => "Every session was wiped.",
             Self::Suspend => "The guest is not asked any more, until it is resumed.",
             Self::Resume => "The guest is asked again.",
@@ -221,7 +221,7 @@ impl Action {
     }
 
     /// Performs it. What waits for a lock waits on a thread that serves nobody else.
-    async fn perform(self, state: &State, tenant: &str) -> Result<serde_json::Value, ActionError> {
+    async fn perform(self, state: &Arc<State>, tenant: &str) -> Result<serde_json::Value, ActionError> {
         tracing::warn!(tenant, action = self.name(), "an operator acts");
         let proxy = &state.proxy;
         Ok(match self {

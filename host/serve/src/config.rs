@@ -15,7 +15,7 @@ mod settings;
 mod tenant;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ use std::{
 };
 
 use innkeeper_proxy::{
-    CHANGED_AT_ONCE, Compilation, ListenerConfig, LoaderConfig, ProxyLimits,
+    Compilation, ListenerConfig, LoaderConfig, ProxyLimits,
     core::{LimitError, Limits, SizeClass},
     rustls::pki_types::DnsName,
 };
@@ -33,7 +33,7 @@ use zeroize::Zeroizing;
 pub use self::{
     document::At,
     problem::{Problem, Problems},
-    settings::{AdminSettings, GuestSettings, ListenAt, LogSettings, Settings, TenantSettings},
+    settings::{AdminSettings, GuestSettings, ListenAt, LogSettings, Part, Settings, TenantProblems, TenantSettings},
 };
 use self::{
     document::Document,
@@ -71,10 +71,11 @@ impl Overrides {
     }
 }
 
-/// Reads a configuration file and the files that it names, and checks all of it. Blocking.
+/// Reads a configuration file and the files that it names, and checks all of it. What is wrong with one tenant is that tenant's,
+/// and [`Settings::troubled`] tells it. Blocking.
 ///
 /// # Errors
-/// Everything that is wrong.
+/// Everything that is wrong, if something is that concerns all: with the file itself, a listener, or what is not a tenant's.
 pub fn check(path: &Path, overrides: &Overrides) -> Result<Settings, Problems> {
     let text = read(path)?;
     check_text(path, text, overrides)
@@ -104,20 +105,34 @@ fn check_text(path: &Path, text: String, overrides: &Overrides) -> Result<Settin
     let drain_delay = Duration::from_secs(file.connections.drain_delay_s);
     let admin = check_admin(&file.admin, overrides, &listeners, &files, &mut notes);
     let log = check_log(&file.log, overrides, &mut notes);
-    let tenants = check_tenants(&file, &mut files, &mut notes);
-    check_default_server_names(&file, &tenants, &mut notes);
+    let (mut tenants, mut troubled) = check_tenants(&file, &mut files, &mut notes);
+    check_default_server_names(&file, &mut notes);
     let loader = check_loader(&file, overrides, &files, &tenants, &mut notes);
     let owner_threads = file.guests.owner_threads;
     if owner_threads.is_some_and(|threads| !(1..=256).contains(&threads)) {
         notes.add(&At::top().keys("guests.owner_threads"), "so many threads cannot own caches", "write 1 to 256");
     }
-    notes.finish()?;
+    let source = Source { file: path.to_owned(), text: text.clone() };
+    fit(&mut tenants, &mut troubled, &loader, &source, |_| false);
+    notes.finish_with(&troubled)?;
     let mut paths = files.named();
     paths.insert(path.to_owned());
     let watch = file.watch;
-    let source = Source { file: path.to_owned(), text };
     let files = paths;
-    Ok(Settings { listeners, limits, drain_delay, admin, log, loader, owner_threads, watch, tenants, files, source })
+    Ok(Settings {
+        listeners,
+        limits,
+        drain_delay,
+        admin,
+        log,
+        loader,
+        owner_threads,
+        watch,
+        tenants,
+        troubled,
+        files,
+        source,
+    })
 }
 
 fn check_listeners(file: &File, notes: &mut Notes<'_>) -> Vec<(ListenAt, ListenerConfig)> {
@@ -171,15 +186,13 @@ fn check_address(address: &str, at: &At, notes: &mut Notes<'_>) -> Option<Listen
     }
 }
 
-fn check_default_server_names(file: &File, tenants: &[TenantSettings], notes: &mut Notes<'_>) {
+fn check_default_server_names(file: &File, notes: &mut Notes<'_>) {
+    let written = file.tenants.values().flat_map(|tenant| &tenant.server_names);
+    let served: HashSet<String> = written.map(|name| name.to_ascii_lowercase()).collect();
     for (number, listener) in file.listeners.iter().enumerate() {
         let Some(name) = listener.default_server_name.as_deref().map(str::to_ascii_lowercase) else { continue };
         let wildcard = name.split_once('.').map(|(_, domain)| format!("*.{domain}"));
-        let is_served = |tenant: &TenantSettings| {
-            tenant.server_names.iter().any(|own| *own == name || Some(own) == wildcard.as_ref())
-        };
-        // Where a tenant does not do, it may be that tenant's.
-        if tenants.len() == file.tenants.len() && !tenants.iter().any(is_served) {
+        if !served.contains(&name) && !wildcard.is_some_and(|wildcard| served.contains(&wildcard)) {
             let at = At::top().key("listeners").number(number).key("default_server_name");
             notes.add(&at, "no tenant serves this name", "write one of a tenant's `server_names`");
         }
@@ -318,20 +331,15 @@ fn check_loader(
         (SizeClass::Large, "instances_large", *instances_large, &file.maxima.large, 5_000),
     ];
     let rooms = classes.map(|(class, name, instances, maxima, most)| {
-        let own = || tenants.iter().filter(|tenant| tenant.guest.class == class);
-        let needed = instances_needed(tenants, class);
-        if (instances as usize) < needed {
-            let what = format!("the tenants take up to {needed} instances of that class, their upgrades included");
-            notes.add(&at.key(name), what, format!("write at least {needed}"));
-        }
+        let own = tenants.iter().filter_map(|tenant| tenant.guest.as_ref()).filter(|guest| guest.class == class);
         if instances > most {
             // wasmtime sets 4 GiB of addresses aside for each memory.
             notes.add(&at.key(name), "the address space has no room for so many", format!("write at most {most}"));
         }
         let mut limits = Limits::new(class);
-        for tenant in own() {
-            limits.memory_bytes = limits.memory_bytes.max(tenant.limits.memory_bytes);
-            limits.table_elements = limits.table_elements.max(tenant.limits.table_elements);
+        for guest in own {
+            limits.memory_bytes = limits.memory_bytes.max(guest.limits.memory_bytes);
+            limits.table_elements = limits.table_elements.max(guest.limits.table_elements);
         }
         check_maxima(class, maxima, notes);
         limits.memory_bytes = limits.memory_bytes.max(maxima.memory_bytes.unwrap_or(0));
@@ -360,11 +368,52 @@ fn check_maxima(class: SizeClass, maxima: &file::Limits, notes: &mut Notes<'_>) 
     }
 }
 
-/// How many instances of a size class there are at most: each tenant's readers in each role, and for as many of the largest
-/// tenants as a reload changes at a time, twice as many again: those that are tried, and those that are on their way out.
-pub(crate) fn instances_needed(tenants: &[TenantSettings], class: SizeClass) -> usize {
-    let own = tenants.iter().filter(|tenant| tenant.guest.class == class);
-    let mut each: Vec<usize> = own.map(|tenant| tenant.caches() * tenant.readers).collect();
-    each.sort_unstable_by(|one, other| other.cmp(one));
-    each.iter().sum::<usize>() + 2 * each.iter().take(CHANGED_AT_ONCE).sum::<usize>()
+/// Has each tenant go without a guest that the engines have no room for: first come those that `goes_first` says, then the
+/// others in the order of the file. All together need each tenant's readers in each role, and for the largest tenant twice as many
+/// again: those that are tried, and those that are on their way out. With no more room than that, tenants are changed one after
+/// another.
+pub(crate) fn fit(
+    tenants: &mut [TenantSettings],
+    troubled: &mut Vec<TenantProblems>,
+    room: &LoaderConfig,
+    source: &Source,
+    goes_first: impl Fn(&str) -> bool,
+) {
+    let mut order: Vec<usize> = (0..tenants.len()).collect();
+    order.sort_by_key(|number| !goes_first(&tenants[*number].name));
+    let mut used = [(0, 0); 2];
+    for number in order {
+        let tenant = &mut tenants[number];
+        let Some(guest) = &tenant.guest else { continue };
+        let (name, instances, most) = match guest.class {
+            SizeClass::Small => ("instances_small", room.instances_small as usize, &room.limits_small),
+            SizeClass::Large => ("instances_large", room.instances_large as usize, &room.limits_large),
+        };
+        let (sum, largest) = &mut used[guest.class as usize];
+        let (own, at) = (tenant.instances(), At::top().key("tenants").key(&tenant.name).keys("guest.limits"));
+        let needed = *sum + own + 2 * (*largest).max(own);
+        let what = |most: usize| format!("this process has room for {most}");
+        let fix = "start again; to be able to raise it later, write it in `maxima` before";
+        let problem = if guest.limits.memory_bytes > most.memory_bytes {
+            source.problem(&at.key("memory_bytes"), &what(most.memory_bytes), fix)
+        } else if guest.limits.table_elements > most.table_elements {
+            source.problem(&at.key("table_elements"), &what(most.table_elements), fix)
+        } else if needed > instances {
+            let what = format!(
+                "tenant `{}` would make it {needed} instances of that class, its upgrade included: there is room for {instances}",
+                tenant.name
+            );
+            source.problem(
+                &At::top().key("guests").key(name),
+                &what,
+                &format!("write at least {needed}, and start again"),
+            )
+        } else {
+            (*sum, *largest) = (*sum + own, (*largest).max(own));
+            continue;
+        };
+        tenant.guest = None;
+        let (tenant, part) = (tenant.name.clone(), Part::Guest);
+        troubled.push(TenantProblems { tenant, part, problems: problem.into() });
+    }
 }

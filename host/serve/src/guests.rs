@@ -1,59 +1,151 @@
-//! Components that have been compiled: each once, however many tenants have it, and for as long as one has.
+//! Components that have been compiled: each once, however many tenants have it, and for as long as one has. One that is refused is
+//! not compiled again until somebody says so.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use innkeeper_proxy::{
     GuestLoader, LoadError, LoaderConfig, Wasi,
-    core::{Guest, Limits, SizeClass},
+    core::{Guest, SizeClass},
 };
 
 use crate::{
-    config::{Bytes, Digest, GuestSettings, TenantSettings},
-    tenant_info::TenantInfo,
+    config::{Bytes, Digest, digest_of},
+    tenant_info::GuestInfo,
 };
 
 /// What makes a compiled component another one.
 type Kind = (Digest, bool, bool);
 
+/// Refusals beyond these are forgotten, and the components compiled again.
+const REFUSED_MAX: usize = 4_096;
+
 pub(crate) struct Guests {
     loader: GuestLoader,
-    loaded: HashMap<Kind, Weak<dyn Guest>>,
+    /// Held for an instant. A component's own lock is held while it is compiled, so whoever wants the same one waits for it, and
+    /// nobody else.
+    loaded: Mutex<HashMap<Kind, Arc<Mutex<Loaded>>>>,
+}
+
+/// What came of a component.
+#[derive(Default)]
+struct Loaded {
+    guest: Option<Weak<dyn Guest>>,
+    /// Why it was refused, under limits of this digest.
+    refused: Option<(Digest, Arc<LoadError>)>,
+}
+
+impl Loaded {
+    fn is_of_use(&self) -> bool {
+        self.refused.is_some() || self.guest.as_ref().is_some_and(|guest| guest.strong_count() > 0)
+    }
 }
 
 impl Guests {
     pub(crate) fn new(config: LoaderConfig) -> Result<Self, LoadError> {
-        Ok(Self { loader: GuestLoader::with(config)?, loaded: HashMap::new() })
+        Ok(Self { loader: GuestLoader::with(config)?, loaded: Mutex::default() })
     }
 
-    /// A tenant's guest: the one that another tenant has, where it is the same. Blocking.
-    pub(crate) fn load(&mut self, tenant: &TenantSettings) -> Result<Arc<dyn Guest>, LoadError> {
-        let GuestSettings { class, wasi, component, .. } = &tenant.guest;
-        self.load_as(component, *class, *wasi, &tenant.limits)
-    }
-
-    /// A guest from the bytes that a tenant's file has by now. Blocking.
-    pub(crate) fn load_bytes(&mut self, bytes: Vec<u8>, tenant: &TenantInfo) -> Result<Arc<dyn Guest>, LoadError> {
-        self.load_as(&Bytes::new(bytes), tenant.class, tenant.wasi, &tenant.limits)
-    }
-
-    fn load_as(
-        &mut self,
-        component: &Bytes,
-        class: SizeClass,
-        wasi: Wasi,
-        limits: &Limits,
-    ) -> Result<Arc<dyn Guest>, LoadError> {
-        let kind = (component.digest, class == SizeClass::Large, wasi == Wasi::Closed);
-        if let Some(guest) = self.loaded.get(&kind).and_then(Weak::upgrade) {
+    /// A guest: the one that another tenant has, where it is the same. Blocking.
+    pub(crate) fn load(&self, component: &Bytes, own: &GuestInfo) -> Result<Arc<dyn Guest>, Arc<LoadError>> {
+        let kind = (component.digest, own.class == SizeClass::Large, own.wasi == Wasi::Closed);
+        let place = self.place(kind);
+        let mut loaded = lock(&place);
+        if let Some(guest) = loaded.guest.as_ref().and_then(Weak::upgrade) {
             return Ok(guest);
         }
-        let guest = self.loader.load(&component.bytes, class, wasi, limits)?;
-        // Those that nobody has any more are forgotten, so there are never more than there are tenants.
-        self.loaded.retain(|_, guest| guest.strong_count() > 0);
-        self.loaded.insert(kind, Arc::downgrade(&guest));
-        Ok(guest)
+        // The limits have no place in the file that would matter here, so all of them count.
+        let limits = digest_of(format!("{:?}", own.limits).as_bytes());
+        if let Some((_, error)) = loaded.refused.as_ref().filter(|(under, _)| *under == limits) {
+            return Err(Arc::clone(error));
+        }
+        match self.loader.load(&component.bytes, own.class, own.wasi, &own.limits) {
+            Ok(guest) => {
+                *loaded = Loaded { guest: Some(Arc::downgrade(&guest)), refused: None };
+                Ok(guest)
+            }
+            Err(error) => {
+                let is_final = !is_passing(&error);
+                let error = Arc::new(error);
+                loaded.refused = is_final.then(|| (limits, Arc::clone(&error)));
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a component need not be compiled, since another tenant has it.
+    pub(crate) fn has(&self, component: &Bytes, own: &GuestInfo) -> bool {
+        let kind = (component.digest, own.class == SizeClass::Large, own.wasi == Wasi::Closed);
+        let place = lock(&self.loaded).get(&kind).cloned();
+        place.is_some_and(|place| place.try_lock().is_ok_and(|loaded| loaded.is_of_use()))
+    }
+
+    /// Has what was refused be compiled again when it is wanted again.
+    pub(crate) fn forget_refusals(&self) {
+        let places: Vec<Arc<Mutex<Loaded>>> = lock(&self.loaded).values().cloned().collect();
+        // One that is being compiled has not been refused.
+        places.iter().filter_map(|place| place.try_lock().ok()).for_each(|mut loaded| loaded.refused = None);
+    }
+
+    fn place(&self, kind: Kind) -> Arc<Mutex<Loaded>> {
+        let mut all = lock(&self.loaded);
+        if !all.contains_key(&kind) {
+            let is_crowded = all.len() >= REFUSED_MAX;
+            // Those that are being compiled are locked, or about to be: somebody else has them too.
+            all.retain(|_, place| {
+                Arc::strong_count(place) > 1
+                    || place.try_lock().is_ok_and(|mut loaded| {
+                        loaded.refused.take_if(|_| is_crowded);
+                        loaded.is_of_use()
+                    })
+            });
+        }
+        Arc::clone(all.entry(kind).or_default())
+    }
+}
+
+/// Whether the same component may be taken at another time.
+pub(crate) fn is_passing(error: &LoadError) -> bool {
+    matches!(error, LoadError::CompilersBusy { .. } | LoadError::CompileTime { .. } | LoadError::Engine(_))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use innkeeper_proxy::core::{Limits, Overflow};
+
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_not_compiled_again_until_somebody_says_so() {
+        let guests = Guests::new(LoaderConfig { instances_small: 2, ..LoaderConfig::new(Compilation::Trusted) });
+        let guests = guests.expect("the engine starts");
+        let mut own = GuestInfo {
+            component: "guest.wasm".into(),
+            digest: [0; 32],
+            class: SizeClass::Small,
+            wasi: Wasi::None,
+            readers: 1,
+            limits: Limits::new(SizeClass::Small),
+            properties: Vec::new(),
+            overflow: Overflow::default(),
+            idle: None,
+            instances: 1,
+        };
+        let garbage = Bytes::new(b"garbage".to_vec());
+        let refuse = |own: &GuestInfo| guests.load(&garbage, own).err().expect("garbage is no guest");
+        assert!(!guests.has(&garbage, &own));
+        let first = refuse(&own);
+        assert!(guests.has(&garbage, &own) && Arc::ptr_eq(&first, &refuse(&own)));
+        guests.forget_refusals();
+        assert!(!guests.has(&garbage, &own) && !Arc::ptr_eq(&first, &refuse(&own)));
+        let before = refuse(&own);
+        own.limits.component_bytes += 1;
+        assert!(!Arc::ptr_eq(&before, &refuse(&own)), "other limits may let it pass");
     }
 }

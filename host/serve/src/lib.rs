@@ -15,11 +15,14 @@ pub mod system;
 mod server;
 mod state;
 mod running;
+mod tenants;
+mod seating;
 mod life;
 
 mod admin;
 mod guests;
 mod history;
+mod room;
 mod tenant_info;
 mod watch;
 
@@ -30,4 +33,5 @@ pub use crate::{
     running::try_out,
     server::{ServeError, Server, ServerConfig},
     state::Reloaded,
+    tenants::{Standing, Trouble},
 };

@@ -1,7 +1,10 @@
 //! `/metrics`: every counter, as Prometheus reads it. Each metric is defined once, with what it means and when to worry; the
 //! operator's reference is made of the same table.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::{
+    collections::HashMap,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use innkeeper_proxy::{
     ProxyStats, Rejection, TenantStats, Times, UpstreamStats,
@@ -12,7 +15,10 @@ use prometheus::{
     proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType},
 };
 
-use crate::state::State;
+use crate::{
+    state::State,
+    tenants::{Standing, Trouble},
+};
 
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +66,10 @@ metrics! {
     ResidentMemory Gauge "process_resident_memory_bytes" [] "Memory that the process has.", "It grows for hours while the number of tenants and sessions does not.";
     OpenFiles Gauge "process_open_fds" [] "File descriptors that the process has open.", "It comes near the limit; see `connections.max`.";
     LogLinesLost Counter "innkeeper_log_lines_lost_total" [] "Lines of the log that were not written: nobody reads it, or its disk is full. The server does not wait for its log.", "It grows: look for what reads the log, and at its disk.";
-    ReloadOk Gauge "innkeeper_config_last_reload_successful" [] "Whether the configuration did, when it was read last.", "0: the file is broken, and the server goes on with the one before. The log says what is wrong.";
+    ReloadOk Gauge "innkeeper_config_last_reload_successful" [] "Whether the configuration was taken over, when it was read last: all of it, or all but what is wrong with single tenants.", "0: the file is broken, and the server goes on with the one before. The log says what is wrong.";
+    ReloadResult Gauge "innkeeper_config_last_reload_result" ["result"] "1 for what has come of the configuration that was read last, 0 for the others: it was taken over in `all`, `partly` since something is wrong with single tenants, or `refused`.", "`partly` is 1: see `innkeeper_tenant_trouble`. `refused` is 1: nothing was taken over.";
     ReloadTime Gauge "innkeeper_config_last_reload_timestamp_seconds" [] "When the configuration was read last, in seconds since 1970.", "";
+    Trouble Gauge "innkeeper_tenant_trouble" ["tenant", "kind"] "1 for what has become of a tenant that something is wrong with, 0 for the others: it is `kept` as it was, served `without-guest`, or `not-served`.", "It is 1: the configuration, a certificate or the component of that tenant is broken. The log and the tenant's page say what is wrong.";
     Tenants Gauge "innkeeper_tenants" [] "Tenants that are served.", "";
     TenantsWithout Gauge "innkeeper_tenants_without_metrics" [] "Tenants beyond `admin.metrics_tenants`, which have no metrics of their own.", "Not 0, where each tenant is to be watched.";
     Connections Gauge "innkeeper_connections" [] "Connections by now, those whose tenant is not known yet included.", "It stays at `connections.max`: clients wait to be accepted.";
@@ -191,6 +199,7 @@ pub(crate) fn text(state: &State) -> String {
     page.add(Id::Tenants, &[], stats.len() as u64);
     page.add(Id::TenantsWithout, &[], stats.len().saturating_sub(with) as u64);
     add_totals(&mut page, state.proxy.totals());
+    add_troubles(&mut page, state, &stats, with);
     for (tenant, stats) in stats.iter().take(with) {
         add_tenant(&mut page, tenant, stats);
         add_upstream(&mut page, tenant, &stats.upstream, stats.client_cache.is_some());
@@ -216,6 +225,29 @@ fn add_process(page: &mut Page, state: &State) {
     let (when, is_ok) = state.last_reload().map_or((state.started, true), |(when, what)| (when, what.is_ok()));
     page.add(Id::ReloadOk, &[], is_ok.into());
     page.add_f64(Id::ReloadTime, &[], seconds(when));
+    let result = match (is_ok, state.troubles().is_empty()) {
+        (false, _) => "refused",
+        (true, false) => "partly",
+        (true, true) => "all",
+    };
+    for own in ["all", "partly", "refused"] {
+        page.add(Id::ReloadResult, &[own], (own == result).into());
+    }
+}
+
+/// Tenants that are served come first; of those that are not, no more than have metrics.
+fn add_troubles(page: &mut Page, state: &State, stats: &[(String, TenantStats)], with: usize) {
+    let troubles: HashMap<String, Trouble> = state.troubles().into_iter().collect();
+    let mut add = |tenant: &str, trouble: Option<&Trouble>| {
+        for standing in Standing::ALL {
+            let is_so = trouble.is_some_and(|trouble| trouble.standing == standing);
+            page.add(Id::Trouble, &[tenant, standing.name()], is_so.into());
+        }
+    };
+    stats.iter().take(with).for_each(|(tenant, _)| add(tenant, troubles.get(tenant)));
+    let mut others: Vec<_> = troubles.iter().filter(|(_, own)| own.standing == Standing::NotServed).collect();
+    others.sort_by_key(|(tenant, _)| *tenant);
+    others.into_iter().take(with).for_each(|(tenant, trouble)| add(tenant, Some(trouble)));
 }
 
 fn resident_bytes() -> Option<u64> {

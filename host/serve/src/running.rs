@@ -1,33 +1,30 @@
-//! What runs, beside what a configuration wants: guests loaded, tenants planned, and where in the file it is that something
-//! does not do.
+//! What runs, beside what a configuration wants: what only a start changes, listeners, files that are watched; and where in the
+//! file it is that something does not do.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use innkeeper_proxy::{
-    ListenerConfig, LoadError, LoaderConfig, StartError, TenantConfig, Wanted,
-    core::{CacheConfig, Fault, Guest, OpenError, Role, SizeClass, Solo, log_line},
+    ListenerConfig, LoaderConfig, StartError, TenantError,
+    core::{Fault, OpenError, Role, SizeClass, Solo, log_line},
 };
 
 use crate::{
     ServeError,
     config::{
-        At, Digest, ListenAt, LogSettings, Problem, Problems, Settings, Source, TenantSettings, digest_of,
-        instances_needed,
+        At, Digest, ListenAt, LogSettings, Part, Problem, Problems, Settings, Source, TenantProblems, TenantSettings,
+        digest_of,
     },
     guests::Guests,
-    tenant_info::TenantInfo,
+    state::ActionError,
+    tenant_info::GuestInfo,
     watch::Watch,
 };
 
+/// Sockets that systemd has handed over.
+pub(crate) type Sockets = Vec<std::net::TcpListener>;
+
 /// What runs, to tell what a new configuration changes.
 pub(crate) struct Running {
-    guests: Guests,
-    tenants: HashMap<String, Digest>,
     listeners: Vec<ListenAt>,
     fixed: Fixed,
     /// What the engines were made with.
@@ -70,21 +67,17 @@ impl Fixed {
 }
 
 impl Running {
-    pub(crate) fn new(settings: &Settings, guests: Guests, watch: Option<Watch>) -> Self {
-        let mut running = Self {
-            guests,
-            tenants: HashMap::new(),
-            listeners: settings.listeners.iter().map(|(listen_at, _)| *listen_at).collect(),
-            fixed: Fixed::of(settings),
-            room: settings.loader.clone(),
-            watch,
-        };
-        running.note(settings);
-        running
+    pub(crate) fn new(settings: &Settings, watch: Option<Watch>) -> Self {
+        Self { listeners: Vec::new(), fixed: Fixed::of(settings), room: settings.loader.clone(), watch }
     }
 
     pub(crate) fn watch(&self) -> Option<&Watch> {
         self.watch.as_ref()
+    }
+
+    /// What the engines of this process have room for.
+    pub(crate) fn room(&self) -> &LoaderConfig {
+        &self.room
     }
 
     /// Fields that have changed and take effect at the next start.
@@ -92,19 +85,8 @@ impl Running {
         self.fixed.changed(&Fixed::of(settings))
     }
 
-    /// Has the next plan set a tenant up, as if it had changed.
-    pub(crate) fn forget(&mut self, tenant: &str) {
-        self.tenants.remove(tenant);
-    }
-
-    /// A guest from the bytes that a tenant's file has by now. Blocking.
-    pub(crate) fn load(&mut self, bytes: Vec<u8>, tenant: &TenantInfo) -> Result<Arc<dyn Guest>, LoadError> {
-        self.guests.load_bytes(bytes, tenant)
-    }
-
     /// Notes what runs now.
     pub(crate) fn note(&mut self, settings: &Settings) {
-        self.tenants = settings.tenants.iter().map(|tenant| (tenant.name.clone(), tenant.digest)).collect();
         self.listeners = settings.listeners.iter().map(|(listen_at, _)| *listen_at).collect();
         let none = BTreeSet::new();
         let files = if settings.watch { &settings.files } else { &none };
@@ -112,65 +94,35 @@ impl Running {
         unwatched.iter().for_each(|what| tracing::warn!("{what}"));
     }
 
-    /// What the engines of this process have no room for.
-    fn check_room(&self, settings: &Settings) -> Vec<Problem> {
-        let rooms = [
-            (SizeClass::Small, "instances_small", self.room.instances_small, &self.room.limits_small),
-            (SizeClass::Large, "instances_large", self.room.instances_large, &self.room.limits_large),
-        ];
-        let most_listeners = self.fixed.connections.saturating_sub(1);
-        let fix = "start again; to be able to raise it later, write it in `maxima` before";
-        let mut problems = Vec::new();
-        if settings.listeners.len() > most_listeners {
-            let what = format!("this process was started with `connections.max = {}`", self.fixed.connections);
-            let at = At::top().key("listeners");
-            problems.push(settings.source.problem(&at, &what, "start again, or leave a listener out"));
-        }
-        for (class, name, instances, most) in rooms {
-            let needed = instances_needed(&settings.tenants, class);
-            if needed > instances as usize {
-                let at = At::top().key("guests").key(name);
-                let what = format!("{needed} are needed, and this process was started with room for {instances}");
-                problems.push(settings.source.problem(&at, &what, "write at least as many, and start again"));
-            }
-            for tenant in settings.tenants.iter().filter(|tenant| tenant.guest.class == class) {
-                let at = |name| At::top().key("tenants").key(&tenant.name).keys("guest.limits").key(name);
-                let limits = &tenant.limits;
-                let what = |most: usize| format!("this process was started with room for {most}");
-                if limits.memory_bytes > most.memory_bytes {
-                    problems.push(settings.source.problem(&at("memory_bytes"), &what(most.memory_bytes), fix));
-                }
-                if limits.table_elements > most.table_elements {
-                    problems.push(settings.source.problem(&at("table_elements"), &what(most.table_elements), fix));
-                }
-            }
-        }
-        problems
-    }
-
-    /// What is to become of each tenant. Compiles what is new.
-    pub(crate) fn plan(&mut self, settings: &Settings) -> Result<Vec<Wanted>, Problems> {
-        // Guests take their time to be compiled, and files may change meanwhile.
+    /// The listeners that there are to be, each with the socket that systemd has handed over for it.
+    pub(crate) fn prepare(
+        &mut self,
+        settings: &Settings,
+        sockets: Sockets,
+    ) -> Result<Vec<(ListenerConfig, Option<std::net::TcpListener>)>, Problems> {
+        // What changes from here on is seen.
         if let Some(watch) = self.watch.as_mut().filter(|_| settings.watch) {
             watch.add(&settings.files);
         }
-        let mut problems = self.check_room(settings);
-        let mut wanted = Vec::new();
-        for tenant in &settings.tenants {
-            if self.tenants.get(&tenant.name) == Some(&tenant.digest) {
-                wanted.push(Wanted::Kept(tenant.name.clone()));
-                continue;
-            }
-            match self.guests.load(tenant) {
-                Ok(guest) => wanted.push(Wanted::Set(Box::new(tenant_config(tenant, guest)))),
-                Err(error) => problems.push(load_problem(&settings.source, tenant, &error)),
-            }
+        let most = self.fixed.connections.saturating_sub(1);
+        if settings.listeners.len() > most {
+            let what = format!("this process was started with `connections.max = {}`", self.fixed.connections);
+            let at = At::top().key("listeners");
+            return Err(settings.source.problem(&at, &what, "start again, or leave a listener out").into());
         }
-        let is_new =
-            |listen_at: &ListenAt| matches!(listen_at, ListenAt::Systemd(_)) && !self.listeners.contains(listen_at);
-        let without = settings.listeners.iter().position(|(listen_at, _)| is_new(listen_at));
-        problems.extend(without.map(|number| no_socket(settings, number)));
-        Problems::none_of(problems).map(|()| wanted)
+        let mut sockets: Vec<Option<std::net::TcpListener>> = sockets.into_iter().map(Some).collect();
+        let mut listeners = Vec::new();
+        for (number, (listen_at, listener)) in settings.listeners.iter().enumerate() {
+            let socket = match listen_at {
+                ListenAt::Systemd(socket) if !self.listeners.contains(listen_at) => {
+                    let taken = sockets.get_mut(*socket).and_then(Option::take);
+                    Some(taken.ok_or_else(|| no_socket(settings, number))?)
+                }
+                _ => None,
+            };
+            listeners.push((listener.clone(), socket));
+        }
+        Ok(listeners)
     }
 }
 
@@ -184,116 +136,77 @@ pub(crate) fn watch(settings: &Settings) -> Option<Watch> {
     Some(watch)
 }
 
-/// Loads the guest of every tenant. Each different one is compiled once.
-pub(crate) fn load_all(settings: &Settings, guests: &mut Guests) -> Result<Vec<TenantConfig>, Problems> {
-    let (mut tenants, mut problems) = (Vec::new(), Vec::new());
-    for tenant in &settings.tenants {
-        match guests.load(tenant) {
-            Ok(guest) => tenants.push(tenant_config(tenant, guest)),
-            Err(error) => problems.push(load_problem(&settings.source, tenant, &error)),
-        }
-    }
-    Problems::none_of(problems).map(|()| tenants)
-}
-
-fn load_problem(source: &Source, tenant: &TenantSettings, error: &LoadError) -> Problem {
-    let at = At::top().key("tenants").key(&tenant.name).keys("guest.component");
-    let said = error.to_string();
-    let (what, fix) = said.split_once("\nhint: ").unwrap_or((&said, "build it anew and try `innkeeper check` on it"));
-    source.problem(&at, what, fix)
-}
-
-fn tenant_config(tenant: &TenantSettings, guest: Arc<dyn Guest>) -> TenantConfig {
-    let TenantSettings {
-        name, server_names, tls, upstream, bounds, limits, overflow, properties, readers, idle, ..
-    } = tenant;
-    let cache = CacheConfig {
-        overflow: *overflow,
-        properties: properties.clone(),
-        readers: *readers,
-        idle: *idle,
-        ..CacheConfig::new(name, Role::Server, limits.clone())
-    };
-    TenantConfig {
-        name: name.clone(),
-        server_names: server_names.clone(),
-        tls: tls.clone(),
-        upstream: upstream.clone(),
-        cache,
-        guest,
-        bounds: bounds.clone(),
-    }
-}
-
-/// The sockets that systemd has handed over, each for the listener that names it.
-pub(crate) fn with_sockets(
-    settings: &Settings,
-    sockets: Vec<std::net::TcpListener>,
-) -> Result<Vec<(ListenerConfig, Option<std::net::TcpListener>)>, Problems> {
-    let mut sockets: Vec<Option<std::net::TcpListener>> = sockets.into_iter().map(Some).collect();
-    let mut listeners = Vec::new();
-    for (number, (listen_at, listener)) in settings.listeners.iter().enumerate() {
-        let socket = match listen_at {
-            ListenAt::Address(_) => None,
-            ListenAt::Systemd(socket) => {
-                let taken = sockets.get_mut(*socket).and_then(Option::take);
-                Some(taken.ok_or_else(|| Problems::from(no_socket(settings, number)))?)
-            }
-        };
-        listeners.push((listener.clone(), socket));
-    }
-    Ok(listeners)
-}
-
-fn no_socket(settings: &Settings, listener: usize) -> Problem {
+fn no_socket(settings: &Settings, listener: usize) -> Problems {
     let at = At::top().key("listeners").number(listener).key("address");
-    settings.source.problem(
-        &at,
-        "no such socket was handed over at start",
-        "start it by a socket unit, or write an address",
-    )
+    let fix = "start it by a socket unit, or write an address";
+    settings.source.problem(&at, "no such socket was handed over at start", fix).into()
 }
 
-/// Loads every guest and opens it once in each role that it is to have, with its tenant's properties, and drops it again:
-/// whatever would keep a server from starting, but for addresses that are taken. Blocks for compilation.
+/// Loads every guest and opens it once in each role that it is to have, with its tenant's properties, and drops it again. Gives
+/// what is wrong with single tenants, as [`Settings::troubled`] does: everything that would keep one from being served as it is
+/// to be. Blocks for compilation.
 ///
 /// # Errors
-/// Everything that is wrong.
-pub fn try_out(settings: &Settings) -> Result<(), ServeError> {
-    let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
-    let configs = load_all(settings, &mut guests)?;
-    let mut problems = Vec::new();
-    for config in configs {
-        let roles = [Role::Server, Role::Client].into_iter().take(1 + usize::from(config.upstream.tls.is_some()));
-        let CacheConfig { limits, properties, .. } = &config.cache;
-        let opened = roles.map(|role| Solo::open(&*config.guest, limits, role, properties.clone(), 0).map(|_| ()));
-        if let Err(unopened) = opened.collect::<Result<(), _>>() {
-            let error = StartError::Cache { tenant: config.name, source: OpenError::Guest(unopened.fault) };
-            problems.push(problem_of(&error, settings));
+/// When the engine does not start.
+pub fn try_out(settings: &Settings) -> Result<Vec<TenantProblems>, ServeError> {
+    let guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
+    let mut troubled = settings.troubled.clone();
+    for tenant in &settings.tenants {
+        if let Err(problem) = try_one(settings, &guests, tenant) {
+            let (tenant, part) = (tenant.name.clone(), Part::Guest);
+            troubled.push(TenantProblems { tenant, part, problems: problem.into() });
         }
     }
-    Ok(Problems::none_of(problems)?)
+    Ok(troubled)
+}
+
+fn try_one(settings: &Settings, guests: &Guests, tenant: &TenantSettings) -> Result<(), Problem> {
+    let Some(own) = &tenant.guest else { return Ok(()) };
+    let info = GuestInfo::new(own, tenant.instances());
+    let problem = |error: ActionError| guest_problem(&settings.source, &tenant.name, own.class, &error);
+    let guest = guests.load(&own.component, &info).map_err(|error| problem(error.into()))?;
+    for role in [Role::Server, Role::Client].into_iter().take(tenant.caches()) {
+        let opened = Solo::open(&*guest, &own.limits, role, own.properties.clone(), 0);
+        opened.map_err(|unopened| problem(TenantError::Cache(OpenError::Guest(unopened.fault)).into()))?;
+    }
+    Ok(())
 }
 
 const SAID_BYTES_MAX: usize = 300;
 
-/// Where in the configuration it is that the proxy does not start, or does not change.
-pub(crate) fn problem_of(error: &StartError, settings: &Settings) -> Problem {
-    let tenant = |name: &str| At::top().key("tenants").key(name);
+/// Where in the configuration it is that a tenant's guest does not do.
+pub(crate) fn guest_problem(source: &Source, tenant: &str, class: SizeClass, error: &ActionError) -> Problem {
+    let at = |keys: &str| At::top().key("tenants").key(tenant).keys(keys);
+    let said = match error {
+        ActionError::Load(error) => error.to_string(),
+        // A guest may have had a hand in the text.
+        error => log_line(&with_causes(error), SAID_BYTES_MAX),
+    };
     let (at, fix) = match error {
-        StartError::Cache { tenant: name, source: OpenError::Guest(Fault::Instantiate { .. }) } => {
-            let own = settings.tenants.iter().find(|tenant| tenant.name == *name).map(|tenant| tenant.guest.class);
-            let class = if own == Some(SizeClass::Large) { "instances_large" } else { "instances_small" };
+        ActionError::Tenant(TenantError::Cache(OpenError::Guest(Fault::Instantiate { .. }))) => {
+            let class = if class == SizeClass::Large { "instances_large" } else { "instances_small" };
             (
                 At::top().key("guests").key(class),
                 "write more, and start again: a tenant that changes has its caches twice",
             )
         }
-        StartError::Cache { tenant: name, source: OpenError::Guest(_) } => (
-            tenant(name).keys("guest.component"),
+        ActionError::Tenant(TenantError::Cache(OpenError::Guest(_))) => (
+            at("guest.component"),
             "see what the guest logs with `log.filter = \"info,innkeeper::guest=debug\"`, and try `innkeeper check` on it",
         ),
-        StartError::Cache { tenant: name, .. } => (tenant(name).keys("guest.limits"), "change that limit"),
+        ActionError::Tenant(TenantError::Cache(_)) => (at("guest.limits"), "change that limit"),
+        _ => (at("guest.component"), "build it anew and try `innkeeper check` on it"),
+    };
+    match said.split_once("\nhint: ") {
+        Some((what, fix)) => source.problem(&at, what, fix),
+        None => source.problem(&at, &said, fix),
+    }
+}
+
+/// Where in the configuration it is that the proxy does not start, or does not change.
+pub(crate) fn problem_of(error: &StartError, settings: &Settings) -> Problem {
+    let tenant = |name: &str| At::top().key("tenants").key(name);
+    let (at, fix) = match error {
         StartError::Certificate { tenant: name, .. } => (tenant(name).key("certificates"), "name other files"),
         StartError::Listen { address, .. } => {
             let own = settings.listeners.iter().position(|(_, listener)| listener.address == *address);
@@ -306,7 +219,6 @@ pub(crate) fn problem_of(error: &StartError, settings: &Settings) -> Problem {
         StartError::NoServerName(name) => (tenant(name).key("server_names"), "write at least one"),
         _ => (At::top().key("tenants"), "see the configuration reference"),
     };
-    // A guest may have had a hand in the text.
     settings.source.problem(&at, &log_line(&with_causes(error), SAID_BYTES_MAX), fix)
 }
 

@@ -12,7 +12,7 @@ use innkeeper_proxy::{
     core::{Clock, Owners},
 };
 use tokio::{
-    task::block_in_place,
+    task::{JoinSet, block_in_place},
     time::{Interval, MissedTickBehavior},
 };
 
@@ -22,9 +22,10 @@ use crate::{
     guests::Guests,
     history,
     life::{Life, Wake},
-    running::{Running, load_all, problem_of, watch, with_sockets},
-    state::{Reloaded, State},
+    running::{Running, problem_of, watch},
+    state::{Reason, Reloaded, State},
     system::connections_max,
+    tenants::Trouble,
 };
 
 /// Where a server is set up from.
@@ -74,36 +75,46 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Loads every guest, opens every cache, and listens, as `settings` say, which [`check`](crate::config::check) has made of
-    /// the file that `config` names. Must be called within a tokio runtime of several threads. Blocks for compilation.
+    /// Listens as `settings` say, which [`check`](crate::config::check) has made of the file that `config` names. Must be called
+    /// within a tokio runtime of several threads.
+    ///
+    /// Does not wait for guests: every tenant is served from the beginning, with full handshakes until its guest has been compiled
+    /// and opened; [`Server::settled`] waits for that. What is wrong with one tenant is that tenant's: it is served without a guest,
+    /// or not at all.
     ///
     /// # Errors
-    /// When anything in the configuration does not do, and then nothing is listening.
+    /// When something does not do that concerns all, and then nothing is listening.
     pub async fn start(
         config: ServerConfig,
         settings: Settings,
         sockets: Vec<std::net::TcpListener>,
     ) -> Result<Self, ServeError> {
         let watch = watch(&settings);
-        let (guests, tenants) = block_in_place(|| {
-            let mut guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
-            let tenants = load_all(&settings, &mut guests)?;
-            Ok::<_, ServeError>((guests, tenants))
-        })?;
+        let guests = block_in_place(|| Guests::new(settings.loader.clone())).map_err(ServeError::Engine)?;
         let threads = settings.owner_threads.unwrap_or_else(default_threads);
         let owners = Owners::new(threads, config.clock.clone());
-        let listeners = with_sockets(&settings, sockets)?;
-        let limits = limits_of(&settings);
-        let proxy = ProxyConfig { listeners, limits, maxima: None, tenants };
-        let proxy = Proxy::start(proxy, owners).await;
+        let (limits, tenants) = (limits_of(&settings), Vec::new());
+        let empty = ProxyConfig { listeners: Vec::new(), limits, maxima: None, tenants };
+        let proxy = Proxy::start(empty, owners).await;
         let proxy = proxy.map_err(|error| Problems::from(problem_of(&error, &settings)))?;
-        let running = Running::new(&settings, guests, watch);
-        let state = Arc::new(State::new(config, proxy, &settings, running));
+        let running = Running::new(&settings, watch);
+        let state = Arc::new(State::new(config, proxy, guests, &settings, running));
         let admin = match &settings.admin {
             Some(admin) => Some(admin::listen(admin.address, &state).await?),
             None => None,
         };
+        state.start(settings, sockets).await?;
         Ok(Self { state, admin })
+    }
+
+    /// Waits until every guest that is to be compiled, opened or upgraded serves, or has been refused.
+    pub async fn settled(&self) {
+        self.state.seating.settled().await;
+    }
+
+    /// What is wrong with single tenants, by their names.
+    pub fn troubles(&self) -> Vec<(String, Trouble)> {
+        self.state.troubles()
     }
 
     /// Where it listens for clients, in the order of the file.
@@ -121,11 +132,13 @@ impl Server {
         &self.state.proxy
     }
 
-    /// Reads the configuration again, and takes over what has changed: all of it or, if anything does not do, nothing.
-    /// No connection is cut off.
+    /// Reads the configuration again, and takes over what has changed. No connection is cut off. Certificates, names, upstreams and
+    /// bounds of every tenant are exchanged at once; then it waits for guests that are to be compiled, opened or upgraded, each on
+    /// its own, and another reload or action may come meanwhile. What is wrong with one tenant is that tenant's, which stays as it
+    /// was: [`Reloaded::troubles`] tells. A guest that was refused is tried again, even if nothing has changed.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// Everything that is wrong, if something is that concerns all; nothing has changed then.
     pub async fn reload(&self) -> Result<Reloaded, Problems> {
         self.state.reload().await
     }
@@ -133,12 +146,13 @@ impl Server {
     /// Serves until `life` says that it is over: reloads on SIGHUP and when files change. Then accepts no more, waits for
     /// connections to end until the drain time is over, and ends the caches. Says how many connections were cut off.
     pub async fn run(self, life: &mut Life) -> usize {
-        let settled = self.state.settled().await;
+        let settled = self.state.files_settled().await;
         let _alive = life.watchdog();
         life.take_up();
         let mut ticks = tokio::time::interval(Duration::from_secs(history::EVERY_S));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         life.ready(&self).await;
+        let _guests = tell_guests(Arc::clone(&self.state));
         loop {
             let file_changed = async {
                 match &settled {
@@ -146,18 +160,18 @@ impl Server {
                     None => std::future::pending().await,
                 }
             };
-            let is_changed = tokio::select! {
+            let reason = tokio::select! {
                 wake = life.wake() => match wake {
-                    Wake::Reload => true,
+                    Wake::Reload => Some(Reason::AskedFor),
                     Wake::End => break,
                 },
-                () = file_changed => true,
-                _ = ticks.tick() => false,
+                () = file_changed => Some(Reason::FilesChanged),
+                _ = ticks.tick() => None,
             };
-            match is_changed {
-                false => self.state.tick(),
-                true if self.reload_unless_told(life, &mut ticks).await => {}
-                true => break,
+            match reason {
+                None => self.state.tick(),
+                Some(reason) if self.reload_unless_told(reason, life, &mut ticks).await => {}
+                Some(_) => break,
             }
         }
         life.stopping().await;
@@ -167,12 +181,12 @@ impl Server {
         }
     }
 
-    /// Reloads. False if the process is told to end meanwhile: guests may take their time.
-    async fn reload_unless_told(&self, life: &mut Life, ticks: &mut Interval) -> bool {
+    /// Reloads, and does not wait for guests. False if the process is told to end meanwhile: there may be many files to read.
+    async fn reload_unless_told(&self, reason: Reason, life: &mut Life, ticks: &mut Interval) -> bool {
         life.reloading().await;
         let state = Arc::clone(&self.state);
-        // It has been logged, and the admin page shows it.
-        let mut reload = tokio::spawn(async move { drop(state.reload().await) });
+        // It has been logged, and the admin page shows it. The guests go on by themselves.
+        let mut reload = tokio::spawn(async move { drop(state.begin_reload(reason).await) });
         let mut is_due_again = false;
         loop {
             tokio::select! {
@@ -211,7 +225,8 @@ impl Server {
         cut_off
     }
 
-    /// Reads every counter for the sparklines, as happens every five seconds while it runs.
+    /// Reads every counter for the sparklines, and tries guests again that did not open, as happens every five seconds while it
+    /// runs.
     pub fn tick(&self) {
         self.state.tick();
     }
@@ -229,6 +244,16 @@ fn limits_of(settings: &Settings) -> ProxyLimits {
         );
     }
     ProxyLimits { connections, ..settings.limits.clone() }
+}
+
+/// Tells once the guests of the start serve. Ends when it is dropped.
+fn tell_guests(state: Arc<State>) -> JoinSet<()> {
+    let mut told = JoinSet::new();
+    told.spawn(async move {
+        state.seating.settled().await;
+        tracing::info!(tenants = state.infos().len(), in_trouble = state.troubles().len(), "guests are ready");
+    });
+    told
 }
 
 fn default_threads() -> usize {

@@ -1,19 +1,24 @@
 //! What the admin listener, the reload and the life of the server share: the proxy, what runs, and what an operator should see.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
-use innkeeper_proxy::{Change, LoadError, Proxy, TenantError, What, core::UpgradeReport};
+use innkeeper_proxy::{Change, GuestChange, LoadError, Proxy, TenantError, What, core::UpgradeReport};
+use tokio::task::{JoinHandle, block_in_place};
 
 use crate::{
     ServerConfig,
-    config::{AdminSettings, Problems, Settings, check, digest_of},
+    config::{AdminSettings, Digest, Part, Problems, Settings, Source, check, fit},
+    guests::Guests,
     history::{self, History},
-    running::{Running, problem_of, with_causes},
-    tenant_info::TenantInfo,
+    room::Room,
+    running::{Running, Sockets, problem_of},
+    seating::{Seated, Seating},
+    tenant_info::{GuestInfo, TenantInfo},
+    tenants::{Tenants, Trouble},
     watch::Watch,
 };
 
@@ -21,22 +26,22 @@ use crate::{
 pub(crate) struct State {
     config: ServerConfig,
     pub(crate) proxy: Proxy,
-    /// Held through a reload or an upgrade, so that they come one after another.
+    pub(crate) guests: Guests,
+    pub(crate) seating: Seating,
+    /// Held while a configuration is read and taken over, all but its guests, so that reloads come one after another. No guest is
+    /// asked meanwhile. What is below is held for an instant.
     running: tokio::sync::Mutex<Running>,
-    pub(crate) tenants: RwLock<Arc<Vec<Arc<TenantInfo>>>>,
+    tenants: Mutex<Tenants>,
+    /// The configuration that was taken over last, to tell where a problem is.
+    source: Mutex<Arc<Source>>,
+    pub(crate) infos: RwLock<Arc<Vec<Arc<TenantInfo>>>>,
     history: Mutex<History>,
-    notes: Mutex<Notes>,
+    /// When the configuration was last read again, and how many tenants that changed or why it did not do.
+    last_reload: Mutex<Option<(SystemTime, Result<usize, String>)>>,
     drain_delay: Mutex<Duration>,
     pub(crate) is_draining: AtomicBool,
     pub(crate) admin: Option<AdminSettings>,
     pub(crate) started: SystemTime,
-}
-
-/// What an operator should see that no counter tells.
-#[derive(Default)]
-struct Notes {
-    reload: Option<(SystemTime, Result<usize, String>)>,
-    upgrades: HashMap<String, (SystemTime, String)>,
 }
 
 /// What came of a reload.
@@ -45,11 +50,40 @@ struct Notes {
 pub struct Reloaded {
     /// What became of each tenant that is not as it was.
     pub changes: Vec<Change>,
+    /// What is wrong with single tenants, by their names. Every other tenant is as it is to be.
+    pub troubles: Vec<(String, Trouble)>,
     /// Fields that have changed and take effect at the next start.
     pub at_next_start: Vec<&'static str>,
 }
 
-/// Why nothing came of an action.
+/// A reload whose guests may not serve yet.
+pub(crate) struct Begun {
+    changes: Vec<Change>,
+    seats: Vec<(String, JoinHandle<Seated>)>,
+    at_next_start: Vec<&'static str>,
+}
+
+/// Whether a reload tries guests again that were refused, and have not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Files have changed.
+    FilesChanged,
+    /// Somebody wants it: everything is tried again.
+    AskedFor,
+}
+
+/// What an upgrade by hand has come to.
+pub(crate) enum Upgraded {
+    /// The guest was exchanged.
+    Exchanged(UpgradeReport),
+    /// The tenant had no guest, or one under other limits, and has the one that its file has.
+    Opened {
+        /// Sessions moved from the caches before.
+        moved: Option<usize>,
+    },
+}
+
+/// Why nothing came of an action, or of a change of a guest.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ActionError {
     #[error(transparent)]
@@ -57,18 +91,34 @@ pub(crate) enum ActionError {
     #[error("{0}")]
     Read(String),
     #[error("the component is refused: {0}")]
-    Load(#[from] LoadError),
+    Load(#[from] Arc<LoadError>),
+    #[error("the configuration wants no guest that could be tried: see what is wrong with the tenant")]
+    NothingWanted,
+    #[error("another change of the tenant has come in between")]
+    Superseded,
+    #[error("a fault of the server: see its log")]
+    Panicked,
 }
 
 impl State {
-    pub(crate) fn new(config: ServerConfig, proxy: Proxy, settings: &Settings, running: Running) -> Self {
+    pub(crate) fn new(
+        config: ServerConfig,
+        proxy: Proxy,
+        guests: Guests,
+        settings: &Settings,
+        running: Running,
+    ) -> Self {
         Self {
             config,
             proxy,
+            guests,
+            seating: Seating::new(Room::new(&settings.loader)),
             running: tokio::sync::Mutex::new(running),
-            tenants: RwLock::new(Arc::new(settings.tenants.iter().map(TenantInfo::new).map(Arc::new).collect())),
+            tenants: Mutex::default(),
+            source: Mutex::default(),
+            infos: RwLock::default(),
             history: Mutex::default(),
-            notes: Mutex::default(),
+            last_reload: Mutex::default(),
             drain_delay: Mutex::new(settings.drain_delay),
             is_draining: AtomicBool::new(false),
             admin: settings.admin.clone(),
@@ -77,164 +127,264 @@ impl State {
     }
 
     /// What tells of changes of files.
-    pub(crate) async fn settled(&self) -> Option<Arc<tokio::sync::Notify>> {
+    pub(crate) async fn files_settled(&self) -> Option<Arc<tokio::sync::Notify>> {
         self.running.lock().await.watch().map(Watch::settled)
     }
 
     /// How long a shutdown goes on accepting.
     pub(crate) fn drain_delay(&self) -> Duration {
-        *self.drain_delay.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.drain_delay)
     }
 
-    pub(crate) async fn reload(&self) -> Result<Reloaded, Problems> {
-        let reloaded = self.try_reload().await;
-        match &reloaded {
-            Ok(Reloaded { changes, at_next_start }) => {
-                changes.iter().for_each(|change| self.tell(change));
+    /// Reads the configuration again and takes it over, and waits for the guests.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reloaded, Problems> {
+        let begun = self.begin_reload(Reason::AskedFor).await?;
+        Ok(self.finish_reload(begun).await)
+    }
+
+    /// Reads the configuration again and takes it over, all but its guests: those go on beside it. No guest is asked.
+    pub(crate) async fn begin_reload(self: &Arc<Self>, reason: Reason) -> Result<Begun, Problems> {
+        let mut running = self.running.lock().await;
+        let checked = block_in_place(|| check(&self.config.path, &self.config.overrides));
+        let begun = match checked {
+            Ok(settings) => self.take_over(&mut running, settings, Vec::new(), reason).await,
+            Err(problems) => Err(problems),
+        };
+        match &begun {
+            Ok(Begun { changes, seats, at_next_start }) => {
                 if !at_next_start.is_empty() {
                     tracing::warn!("changed, and taken over at the next start: {}", at_next_start.join(", "));
                 }
-                tracing::info!(changes = changes.len(), "configuration reloaded");
-                self.notes().reload = Some((now(), Ok(changes.len())));
+                let in_trouble = self.troubles().len();
+                tracing::info!(changes = changes.len(), guests = seats.len(), in_trouble, "configuration reloaded");
+                *lock(&self.last_reload) = Some((now(), Ok(changes.len())));
             }
             Err(problems) => {
                 problems.iter().for_each(|problem| tracing::error!("not reloaded: {problem}"));
-                self.notes().reload = Some((now(), Err(problems.to_string())));
+                *lock(&self.last_reload) = Some((now(), Err(problems.to_string())));
             }
         }
-        reloaded
+        begun
     }
 
-    async fn try_reload(&self) -> Result<Reloaded, Problems> {
+    /// Takes over what is to run when it starts. The guests go on beside it.
+    pub(crate) async fn start(self: &Arc<Self>, settings: Settings, sockets: Sockets) -> Result<(), Problems> {
         let mut running = self.running.lock().await;
-        let (settings, wanted) = tokio::task::block_in_place(|| {
-            let settings = check(&self.config.path, &self.config.overrides)?;
-            let wanted = running.plan(&settings)?;
-            Ok::<_, Problems>((settings, wanted))
-        })?;
-        let listeners = settings.listeners.iter().map(|(_, listener)| listener.clone()).collect();
+        // Whoever waits for the guests asks for that.
+        self.take_over(&mut running, settings, sockets, Reason::AskedFor).await.map(drop)
+    }
+
+    async fn take_over(
+        self: &Arc<Self>,
+        running: &mut Running,
+        mut settings: Settings,
+        sockets: Sockets,
+        reason: Reason,
+    ) -> Result<Begun, Problems> {
+        let listeners = running.prepare(&settings, sockets)?;
+        if reason == Reason::AskedFor {
+            self.guests.forget_refusals();
+        }
+        let wanted = {
+            let tenants = self.tenants();
+            let goes_first = |name: &str| tenants.is_seated(name);
+            fit(&mut settings.tenants, &mut settings.troubled, running.room(), &settings.source, goes_first);
+            tenants.wanted(&settings)
+        };
         let applied = self.proxy.apply(listeners, settings.limits.clone(), wanted).await;
         let changes = applied.map_err(|error| Problems::from(problem_of(&error, &settings)))?;
         running.note(&settings);
-        *self.drain_delay.lock().unwrap_or_else(PoisonError::into_inner) = settings.drain_delay;
-        let before = self.infos();
-        let mut infos: Vec<TenantInfo> = settings.tenants.iter().map(TenantInfo::new).collect();
-        for change in &changes {
-            let What::Changed { upgrade: Some(Err(_)), .. } = change.what else { continue };
-            // What serves is the guest from before, and the next reload tries again.
-            running.forget(&change.tenant);
-            let served = before.iter().find(|info| info.name == change.tenant);
-            let info = infos.iter_mut().find(|info| info.name == change.tenant);
-            if let Some((info, served)) = info.zip(served) {
-                info.digest = served.digest;
-            }
-        }
-        self.set_infos(infos);
-        Ok(Reloaded { changes, at_next_start: running.at_next_start(&settings) })
+        *lock(&self.drain_delay) = settings.drain_delay;
+        *lock(&self.source) = Arc::new(settings.source.clone());
+        let jobs = {
+            let is_asked_for = reason == Reason::AskedFor;
+            self.tenants().note(&settings, &changes, is_asked_for, |error| problem_of(error, &settings))
+        };
+        self.note_infos(&settings, &changes);
+        self.tell_troubles(&settings, &changes);
+        let changes: Vec<Change> =
+            changes.into_iter().filter(|change| !matches!(change.what, What::Refused(_))).collect();
+        changes.iter().for_each(tell);
+        let seats = jobs.into_iter().map(|job| (job.tenant.clone(), self.seat(job))).collect();
+        Ok(Begun { changes, seats, at_next_start: running.at_next_start(&settings) })
     }
 
-    fn tell(&self, change: &Change) {
-        let tenant = change.tenant.as_str();
-        match &change.what {
-            What::Added => tracing::info!(tenant, "added"),
-            What::Removed => {
-                self.notes().upgrades.remove(tenant);
-                tracing::info!(tenant, "removed");
-            }
-            What::Changed { wiped, moved, upgrade } => {
-                tracing::info!(tenant, wiped, moved, is_upgraded = matches!(upgrade, Some(Ok(_))), "changed");
-                match upgrade {
-                    Some(Err(error)) => self.note_refusal(tenant, &with_causes(error)),
-                    // The guest that serves is the one that was wanted.
-                    Some(Ok(_)) | None => drop(self.notes().upgrades.remove(tenant)),
+    /// Waits for a reload's guests, but for those that a newer one has replaced.
+    pub(crate) async fn finish_reload(&self, begun: Begun) -> Reloaded {
+        let Begun { mut changes, seats, at_next_start } = begun;
+        for (tenant, seat) in seats {
+            let (moved_now, upgrade_now) = match seat.await {
+                Ok(Seated::Done(GuestChange { moved, upgrade, .. })) => (moved, upgrade.map(Ok)),
+                Ok(Seated::Refused(ActionError::Tenant(TenantError::Upgrade(error)))) => (None, Some(Err(error))),
+                _ => continue,
+            };
+            match changes.iter_mut().find(|change| change.tenant == tenant).map(|change| &mut change.what) {
+                Some(What::Changed { moved, upgrade, .. }) => (*moved, *upgrade) = (moved_now, upgrade_now),
+                Some(_) => {}
+                None => {
+                    let what = What::Changed { wiped: 0, moved: moved_now, upgrade: upgrade_now };
+                    changes.push(Change { tenant, what });
                 }
             }
-            _ => {}
         }
+        Reloaded { changes, troubles: self.troubles(), at_next_start }
     }
 
-    fn note_refusal(&self, tenant: &str, why: &str) {
-        tracing::error!(tenant, "not upgraded, the old guest goes on serving: {why}");
-        self.notes().upgrades.insert(tenant.to_owned(), (now(), why.to_owned()));
-    }
-
-    /// Reads every counter for the sparklines.
-    pub(crate) fn tick(&self) {
-        let stats = self.proxy.stats();
-        for (tenant, stats) in &stats {
-            let rolled_back = stats.caches().find(|(_, cache)| cache.is_rolled_back);
-            if let Some((role, _)) = rolled_back.filter(|_| self.refusal(tenant).is_none()) {
-                self.note_refusal(
-                    tenant,
-                    &format!("rolled back in the role {}, since its faults suspended it", role.name()),
-                );
+    /// One line for each problem of a single tenant.
+    fn tell_troubles(&self, settings: &Settings, changes: &[Change]) {
+        for troubled in &settings.troubled {
+            let tenant = troubled.tenant.as_str();
+            let Some(Trouble { standing, .. }) = self.trouble(tenant) else { continue };
+            let (standing, part) = (standing.name(), if troubled.part == Part::Front { "tenant" } else { "guest" });
+            troubled
+                .problems
+                .iter()
+                .for_each(|problem| tracing::error!(tenant, standing, "{part} not taken over: {problem}"));
+        }
+        for Change { tenant, what } in changes {
+            if let What::Refused(error) = what {
+                tracing::error!(tenant, "tenant not taken over: {}", problem_of(error, settings));
             }
         }
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).note(&stats);
+    }
+
+    /// Reads every counter for the sparklines, and tries guests again that did not open.
+    pub(crate) fn tick(self: &Arc<Self>) {
+        let stats = self.proxy.stats();
+        for (tenant, stats) in &stats {
+            let Some((role, _)) = stats.caches().find(|(_, cache)| cache.is_rolled_back) else { continue };
+            let why = format!("rolled back in the role {}, since its faults suspended it", role.name());
+            if self.tenants().rolled_back(tenant, &why) {
+                tracing::error!(tenant, "not upgraded, the old guest goes on serving: {why}");
+            }
+        }
+        lock(&self.history).note(&stats);
+        let due = self.tenants().due(self.now_ms());
+        due.into_iter().for_each(|job| drop(self.seat(job)));
     }
 
     pub(crate) fn history(&self, tenant: &str) -> Vec<history::Reading> {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).of(tenant)
+        lock(&self.history).of(tenant)
     }
 
-    fn set_infos(&self, infos: Vec<TenantInfo>) {
-        let infos = infos.into_iter().map(Arc::new).collect();
-        *self.tenants.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(infos);
+    /// Notes how tenants are served now, each with the guest that it has.
+    fn note_infos(&self, settings: &Settings, changes: &[Change]) {
+        let refused: HashSet<&str> = changes
+            .iter()
+            .filter(|change| matches!(change.what, What::Refused(_)))
+            .map(|change| change.tenant.as_str())
+            .collect();
+        let mut infos = self.infos.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before: Vec<Option<Arc<TenantInfo>>> = infos.iter().cloned().map(Some).collect();
+        let mut take = |name: &str| {
+            let place = before.iter_mut().find(|own| own.as_ref().is_some_and(|own| own.name == name));
+            place.and_then(Option::take)
+        };
+        let mut after = Vec::new();
+        for tenant in &settings.tenants {
+            let own = take(&tenant.name);
+            match refused.contains(tenant.name.as_str()) {
+                true => after.extend(own),
+                false => {
+                    let guest = own.and_then(|own| own.guest.clone());
+                    after.push(Arc::new(TenantInfo::new(tenant, guest)));
+                }
+            }
+        }
+        let troubled = settings.troubled.iter().filter(|troubled| troubled.part == Part::Front);
+        after.extend(troubled.filter_map(|troubled| take(&troubled.tenant)));
+        for gone in before.into_iter().flatten() {
+            self.seating.room.note(&gone.name, None);
+        }
+        *infos = Arc::new(after);
+    }
+
+    /// Notes the guest that a tenant has now.
+    pub(crate) fn set_guest_info(&self, tenant: &str, guest: GuestInfo) {
+        let mut infos = self.infos.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(number) = infos.iter().position(|info| info.name == tenant) else { return };
+        self.seating.room.note(tenant, Some((guest.class, guest.instances)));
+        let mut all = Vec::clone(&infos);
+        all[number] = Arc::new(TenantInfo { guest: Some(guest), ..TenantInfo::clone(&all[number]) });
+        *infos = Arc::new(all);
     }
 
     pub(crate) fn infos(&self) -> Arc<Vec<Arc<TenantInfo>>> {
-        Arc::clone(&self.tenants.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.infos.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The digest of the component that serves a tenant.
+    pub(crate) fn guest_digest(&self, tenant: &str) -> Option<Digest> {
+        let infos = self.infos();
+        let info = infos.iter().find(|info| info.name == tenant)?;
+        info.guest.as_ref().map(|guest| guest.digest)
     }
 
     /// When the configuration was last read again, and how many tenants that changed or why it did not do.
     pub(crate) fn last_reload(&self) -> Option<(SystemTime, Result<usize, String>)> {
-        self.notes().reload.clone()
+        lock(&self.last_reload).clone()
     }
 
-    /// Why a tenant's guest is not the one that its file has, if so.
-    pub(crate) fn refusal(&self, tenant: &str) -> Option<(SystemTime, String)> {
-        self.notes().upgrades.get(tenant).cloned()
+    /// What is wrong with a tenant, if anything is.
+    pub(crate) fn trouble(&self, tenant: &str) -> Option<Trouble> {
+        self.tenants().trouble(tenant, |name| self.has_guest(name))
     }
 
-    /// Reads a tenant's component file again, and puts the guest in the place of the running one.
-    pub(crate) async fn upgrade(&self, tenant: &str) -> Result<UpgradeReport, ActionError> {
-        let mut running = self.running.lock().await;
-        let infos = self.infos();
-        let info = infos.iter().find(|info| info.name == tenant);
-        let info = info.ok_or_else(|| TenantError::Unknown(tenant.to_owned()))?;
-        let upgraded = tokio::task::block_in_place(|| {
-            let bytes = info.read().map_err(ActionError::Read)?;
-            let digest = digest_of(&bytes);
-            let guest = running.load(bytes, info)?;
-            Ok::<_, ActionError>((self.proxy.upgrade(tenant, guest)?, digest))
-        });
-        // The next reload looks whether that is what its file has then.
-        running.forget(tenant);
-        match upgraded {
-            Ok((report, digest)) => {
-                self.notes().upgrades.remove(tenant);
-                let with_digest = |own: &Arc<TenantInfo>| match own.name == tenant {
-                    true => TenantInfo { digest, ..TenantInfo::clone(own) },
-                    false => TenantInfo::clone(own),
-                };
-                self.set_infos(infos.iter().map(with_digest).collect());
-                Ok(report)
-            }
-            Err(error) => {
-                // The tenant's own error says no more than what is said around it.
-                let why = match &error {
-                    ActionError::Tenant(TenantError::Upgrade(why)) => with_causes(why),
-                    error => with_causes(error),
-                };
-                self.note_refusal(tenant, &why);
-                Err(error)
-            }
+    /// Everything that is wrong with single tenants.
+    pub(crate) fn troubles(&self) -> Vec<(String, Trouble)> {
+        self.tenants().troubles(|name| self.has_guest(name))
+    }
+
+    /// Whether a tenant's guest is being compiled, opened or upgraded, or waits for that.
+    pub(crate) fn is_pending(&self, tenant: &str) -> bool {
+        self.tenants().is_pending(tenant)
+    }
+
+    pub(crate) fn has_guest(&self, tenant: &str) -> bool {
+        self.proxy.has_guest(tenant)
+    }
+
+    /// Reads a tenant's component file again, and puts the guest in the place of the running one, if there is one.
+    pub(crate) async fn upgrade(self: &Arc<Self>, tenant: &str) -> Result<Upgraded, ActionError> {
+        self.proxy.stats_of(tenant)?;
+        let job = self.tenants().job(tenant).ok_or(ActionError::NothingWanted)?;
+        match self.seat(job).await.map_err(|_| ActionError::Panicked)? {
+            Seated::Done(GuestChange { upgrade: Some(report), .. }) => Ok(Upgraded::Exchanged(report)),
+            Seated::Done(GuestChange { moved, .. }) => Ok(Upgraded::Opened { moved }),
+            Seated::Superseded => Err(ActionError::Superseded),
+            Seated::Refused(error) => Err(error),
         }
     }
 
-    fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Uses the configuration that was taken over last.
+    pub(crate) fn with_source<T>(&self, with: impl FnOnce(&Source) -> T) -> T {
+        let source = Arc::clone(&lock(&self.source));
+        with(&source)
     }
+
+    /// On the clock of every cache.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.config.clock.now_ms()
+    }
+
+    pub(crate) fn tenants(&self) -> MutexGuard<'_, Tenants> {
+        lock(&self.tenants)
+    }
+}
+
+fn tell(change: &Change) {
+    let tenant = change.tenant.as_str();
+    match &change.what {
+        What::Added => tracing::info!(tenant, "added"),
+        What::Removed => tracing::info!(tenant, "removed"),
+        What::Changed { wiped, .. } => tracing::info!(tenant, wiped, "changed"),
+        _ => {}
+    }
+}
+
+/// No code that panics runs under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tells people when; nothing is decided by it.

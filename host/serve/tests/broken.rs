@@ -12,8 +12,7 @@ use std::{
 use innkeeper_artifacts::artifact;
 use innkeeper_proxy::Compilation;
 use innkeeper_serve::{
-    ServeError,
-    config::{Overrides, Problems, check},
+    config::{Overrides, Problems, TenantProblems, check},
     system::Demand,
     try_out,
 };
@@ -173,16 +172,19 @@ fn folder() -> TempDir {
     folder
 }
 
-/// What is said of a configuration, in a file of that name without a folder, so that messages are the same everywhere.
+/// What is said of a configuration, in a file of that name without a folder, so that messages are the same everywhere. Behind each
+/// tenant that something is wrong with stands what becomes of it.
 fn said(folder: &Path, text: &str) -> Result<(), String> {
     let path: PathBuf = folder.join("innkeeper.toml");
     fs::write(&path, text).unwrap();
     let tell = |problems: &Problems| problems.to_string().replace(&format!("{}/", folder.display()), "");
     let settings = check(&path, &Overrides::none(Compilation::Trusted)).map_err(|problems| tell(&problems))?;
-    try_out(&settings).map_err(|error| match error {
-        ServeError::Problems(problems) => tell(&problems),
-        error => error.to_string(),
-    })
+    let troubled = try_out(&settings).unwrap_or_else(|error| panic!("the engine does not start: {error}"));
+    let mut all = String::new();
+    for TenantProblems { tenant, part, problems } in troubled {
+        writeln!(all, "{}\n({tenant} alone: {part:?})", tell(&problems)).unwrap();
+    }
+    if all.is_empty() { Ok(()) } else { Err(all.trim_end().to_owned()) }
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn shares_that_add_up_to_more_than_there_is_are_told() {
     let warnings = |connections: &str| {
         let text = GOOD.replacen("[tenants.blog]", &format!("{connections}\n\n[tenants.blog]"), 1);
         fs::write(&path, text).unwrap();
-        let demand = Demand::of(&check(&path, &Overrides::default()).unwrap());
+        let demand = Demand::of(&check(&path, &Overrides::none(Compilation::Trusted)).unwrap());
         let warnings: String = demand.prepare().into_iter().filter(|warning| warning.contains("`reserve`")).collect();
         (demand, warnings)
     };

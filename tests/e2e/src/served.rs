@@ -157,11 +157,23 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts what a folder's configuration says.
+    /// Starts what a folder's configuration says, and waits for every guest.
+    ///
+    /// # Panics
+    /// When it does not start, with the reason; or when something is wrong with a tenant.
+    pub fn start(folder: Folder) -> Self {
+        let served = Self::start_at_once(folder);
+        served.runtime.block_on(served.server.settled());
+        let troubles = served.server.troubles();
+        assert!(troubles.is_empty(), "every tenant is as it is to be: {troubles:#?}");
+        served
+    }
+
+    /// Starts what a folder's configuration says, and waits for no guest.
     ///
     /// # Panics
     /// When it does not start, with the reason.
-    pub fn start(folder: Folder) -> Self {
+    pub fn start_at_once(folder: Folder) -> Self {
         let runtime = Runtime::new().expect("the runtime starts");
         let clock = Clock::manual();
         let config = ServerConfig {

@@ -44,7 +44,7 @@ fn served(limits: &str, names: &[&str], more: &str) -> Served {
     names.iter().for_each(|name| folder.certify(name));
     folder.configure(&text(&folder, limits, names, more));
     // Both ends of each connection are files of this process.
-    let settings = check(&folder.file("innkeeper.toml"), &Overrides::default()).unwrap();
+    let settings = check(&folder.file("innkeeper.toml"), &Overrides::none(Compilation::Trusted)).unwrap();
     Demand::of(&settings).prepare();
     Served::start(folder)
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use axum::{
@@ -19,8 +20,9 @@ use serde::Serialize;
 use tokio::task::block_in_place;
 
 use crate::{
-    state::State,
+    state::{State, Upgraded},
     tenant_info::{TenantInfo, hex},
+    tenants::{self, Standing},
 };
 
 #[derive(Serialize)]
@@ -28,7 +30,8 @@ struct Tenant {
     name: String,
     server_names: Vec<String>,
     upstream: String,
-    guest: Guest,
+    /// The guest that serves, if one does.
+    guest: Option<Guest>,
     connections: u64,
     connections_reserve: u64,
     handshakes: u64,
@@ -45,6 +48,25 @@ struct Tenant {
     upstream_handshakes_failed: u64,
     roles: BTreeMap<&'static str, Cache>,
     upgrade_refused: Option<String>,
+    trouble: Option<Trouble>,
+}
+
+/// A tenant that is not served, or one that is.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown {
+    Served(Box<Tenant>),
+    NotServed { name: String, trouble: Trouble },
+}
+
+/// What is wrong with a tenant.
+#[derive(Serialize)]
+struct Trouble {
+    /// What becomes of it: `kept`, `without-guest` or `not-served`.
+    standing: &'static str,
+    /// In seconds since 1970.
+    since: u64,
+    problems: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -84,18 +106,15 @@ struct Cache {
     lookup_ns_p99: u64,
 }
 
-/// Every tenant, in the order of the file.
+/// Every tenant.
 pub(super) async fn tenants(Shared(state): Shared<Arc<State>>) -> Response {
     Json(block_in_place(|| all(&state))).into_response()
 }
 
 /// One tenant.
 pub(super) async fn tenant(Shared(state): Shared<Arc<State>>, Path(name): Path<String>) -> Response {
-    let infos = state.infos();
-    let info = infos.iter().find(|info| info.name == name);
-    let stats = state.proxy.stats_of(&name).ok();
-    match info.zip(stats) {
-        Some((info, stats)) => Json(Tenant::new(info, &stats, refused(&state, &name))).into_response(),
+    match shown(&state, &name) {
+        Some(shown) => Json(shown).into_response(),
         None => {
             let what = serde_json::json!({ "error": format!("there is no tenant `{name}`") });
             (StatusCode::NOT_FOUND, Json(what)).into_response()
@@ -103,36 +122,64 @@ pub(super) async fn tenant(Shared(state): Shared<Arc<State>>, Path(name): Path<S
     }
 }
 
-pub(super) fn upgraded(report: &UpgradeReport) -> serde_json::Value {
-    let UpgradeReport { instances, sessions, evicted, asked, found, took_ms, .. } = report;
-    serde_json::json!({
-        "instances": instances, "sessions": sessions, "evicted": evicted, "asked": asked, "found": found, "took_ms": took_ms,
-    })
+fn shown(state: &State, name: &str) -> Option<Shown> {
+    let trouble = state.trouble(name);
+    let infos = state.infos();
+    let info = infos.iter().find(|info| info.name == name);
+    match info.zip(state.proxy.stats_of(name).ok()) {
+        Some((info, stats)) => Some(Shown::Served(Box::new(Tenant::new(info, &stats, trouble)))),
+        None => Some(Shown::NotServed { name: name.to_owned(), trouble: trouble?.into() }),
+    }
 }
 
-fn all(state: &State) -> Vec<Tenant> {
+pub(super) fn upgraded(upgraded: &Upgraded) -> serde_json::Value {
+    match upgraded {
+        Upgraded::Exchanged(report) => {
+            let UpgradeReport { instances, sessions, evicted, asked, found, took_ms, .. } = report;
+            serde_json::json!({
+                "instances": instances, "sessions": sessions, "evicted": evicted, "asked": asked, "found": found,
+                "took_ms": took_ms,
+            })
+        }
+        Upgraded::Opened { moved } => serde_json::json!({ "opened": true, "moved": moved }),
+    }
+}
+
+/// Those that are served, and then those that are not.
+fn all(state: &State) -> Vec<Shown> {
     let infos = state.infos();
     let by_name: HashMap<&str, &TenantInfo> = infos.iter().map(|info| (info.name.as_str(), &**info)).collect();
+    let mut troubles: HashMap<String, tenants::Trouble> = state.troubles().into_iter().collect();
     let stats = state.proxy.stats();
-    let with_info = stats.iter().filter_map(|(name, stats)| {
+    let served = stats.iter().filter_map(|(name, stats)| {
         let info = by_name.get(name.as_str())?;
-        Some(Tenant::new(info, stats, refused(state, name)))
+        Some(Shown::Served(Box::new(Tenant::new(info, stats, troubles.remove(name)))))
     });
-    with_info.collect()
+    let mut all: Vec<Shown> = served.collect();
+    let others = troubles.into_iter().filter(|(_, trouble)| trouble.standing == Standing::NotServed);
+    let mut others: Vec<(String, tenants::Trouble)> = others.collect();
+    others.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all.extend(others.into_iter().map(|(name, trouble)| Shown::NotServed { name, trouble: trouble.into() }));
+    all
 }
 
-fn refused(state: &State, name: &str) -> Option<String> {
-    state.refusal(name).map(|(_, why)| why)
+impl From<tenants::Trouble> for Trouble {
+    fn from(trouble: tenants::Trouble) -> Self {
+        let since = trouble.since.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Self { standing: trouble.standing.name(), since, problems: trouble.problems }
+    }
 }
 
 impl Tenant {
-    fn new(info: &TenantInfo, stats: &TenantStats, upgrade_refused: Option<String>) -> Self {
-        let guest = Guest {
-            component: info.component.display().to_string(),
-            sha256: hex(&info.digest),
-            size_class: info.class.name(),
-            readers: info.readers,
-        };
+    fn new(info: &TenantInfo, stats: &TenantStats, trouble: Option<tenants::Trouble>) -> Self {
+        let guest = info.guest.as_ref().map(|guest| Guest {
+            component: guest.component.display().to_string(),
+            sha256: hex(&guest.digest),
+            size_class: guest.class.name(),
+            readers: guest.readers,
+        });
+        let upgrade_refused = trouble.as_ref().filter(|trouble| trouble.is_upgrade);
+        let upgrade_refused = upgrade_refused.map(|trouble| trouble.problems.join("\n"));
         Self {
             name: info.name.clone(),
             server_names: info.server_names.clone(),
@@ -154,6 +201,7 @@ impl Tenant {
             upstream_handshakes_failed: stats.upstream.handshakes_failed,
             roles: stats.caches().map(|(role, cache)| (Role::name(role), Cache::new(cache))).collect(),
             upgrade_refused,
+            trouble: trouble.map(Trouble::from),
         }
     }
 }

@@ -13,7 +13,12 @@ use maud::{DOCTYPE, Markup, html};
 
 pub(super) use self::tenant::tenant;
 use super::pieces::{Health, Level, count, fact, fuel_each, number, ratio, since, time, trouble};
-use crate::{history::Reading, state::State, tenant_info::TenantInfo};
+use crate::{
+    history::Reading,
+    state::State,
+    tenant_info::TenantInfo,
+    tenants::{Standing, Trouble},
+};
 
 /// A page with more rows would be slow, and nobody reads so many.
 const ROWS_MAX: usize = 200;
@@ -104,8 +109,10 @@ struct Row {
 pub(super) fn overview(state: &State, search: &str) -> Markup {
     let search = search.trim().to_ascii_lowercase();
     let all = rows(state, &search);
+    let not_served = not_served(state);
     let how_many = |level: Level| all.iter().filter(|(row, _)| row.health.level == level).count();
-    let (tenants, bad, watch) = (all.len(), how_many(Level::Bad), how_many(Level::Watch));
+    let tenants = all.len() + not_served.len();
+    let (bad, watch) = (how_many(Level::Bad) + not_served.len(), how_many(Level::Watch));
     let mut found: Vec<Row> = all.into_iter().filter(|(_, is_found)| *is_found).map(|(row, _)| row).collect();
     let found_count = found.len();
     found.truncate(ROWS_MAX);
@@ -118,6 +125,7 @@ pub(super) fn overview(state: &State, search: &str) -> Markup {
                 a href="/" { "Show all" }
             }
         }
+        div #refused data-live { (refused(&not_served, &search)) }
         div #tenants data-live {
             @if !found.is_empty() { (table(&found)) }
             @if found_count > ROWS_MAX {
@@ -153,6 +161,24 @@ fn rows(state: &State, search: &str) -> Vec<(Row, bool)> {
     let mut rows: Vec<(Row, bool)> = state.proxy.stats().into_iter().filter_map(row).collect();
     rows.sort_by(|(a, _), (b, _)| (a.health.level, &a.info.name).cmp(&(b.health.level, &b.info.name)));
     rows
+}
+
+/// Tenants of the file that are not served.
+fn not_served(state: &State) -> Vec<(String, Trouble)> {
+    let troubles = state.troubles().into_iter();
+    troubles.filter(|(_, trouble)| trouble.standing == Standing::NotServed).collect()
+}
+
+fn refused(not_served: &[(String, Trouble)], search: &str) -> Markup {
+    let found: Vec<_> = not_served.iter().filter(|(name, _)| name.contains(search)).collect();
+    html! {
+        @if !found.is_empty() {
+            div.said.failed role="alert" {
+                strong { "Not served: " (number(found.len() as u64)) "." } " Their server names are unknown."
+                ul.names { @for (name, _) in found.iter().take(ROWS_MAX) { li { a href={ "/tenants/" (name) } { (name) } } } }
+            }
+        }
+    }
 }
 
 /// The answer to whether all is well.

@@ -8,7 +8,7 @@ use innkeeper_proxy::{
 };
 use maud::{Markup, Render, html};
 
-use crate::{history::Reading, state::State};
+use crate::{history::Reading, state::State, tenants::Standing};
 
 /// How well something is, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,6 +63,10 @@ pub(super) struct Health {
 impl Health {
     pub(super) fn of(state: &State, tenant: &str, stats: &TenantStats, readings: &[Reading]) -> Self {
         let new = |level, word, why: String| Self { level, word, why };
+        let trouble = state.trouble(tenant);
+        if trouble.as_ref().is_some_and(|trouble| trouble.standing == Standing::WithoutGuest) {
+            return new(Level::Bad, "without guest", "each handshake is a full one".into());
+        }
         let in_state = |wanted: CacheState| stats.caches().find(|(_, cache)| cache.state == wanted);
         // Of a cache in the role server nothing need be said: every tenant has one.
         let where_of = |role: Role| if role == Role::Client { " (upstream)" } else { "" };
@@ -73,8 +77,16 @@ impl Health {
         if let Some((role, _)) = in_state(CacheState::Ended) {
             return new(Level::Bad, "ended", format!("the guest is not asked{}", where_of(role)));
         }
-        if state.refusal(tenant).is_some() {
-            return new(Level::Bad, "upgrade refused", "the old guest serves".into());
+        match trouble {
+            Some(trouble) if trouble.is_upgrade => {
+                return new(Level::Bad, "upgrade refused", "the old guest serves".into());
+            }
+            Some(_) => return new(Level::Bad, "change refused", "it is served as before".into()),
+            None => {}
+        }
+        if let Some((role, _)) = in_state(CacheState::NoGuest) {
+            let why = if state.is_pending(tenant) { "its guest is being opened" } else { "it has no guest" };
+            return new(Level::Watch, "starting", format!("{why}{}", where_of(role)));
         }
         if let Some((role, _)) = in_state(CacheState::Restarting) {
             return new(Level::Watch, "restarting", format!("after a fault{}", where_of(role)));
@@ -91,6 +103,11 @@ impl Health {
             _ => return new(Level::Good, "running", String::new()),
         };
         new(Level::Watch, "running", why)
+    }
+
+    /// Of a tenant that is not served.
+    pub(super) fn not_served() -> Self {
+        Self { level: Level::Bad, word: "not served", why: "its server names are unknown".into() }
     }
 
     pub(super) fn word(&self) -> &'static str {

@@ -2,7 +2,10 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::document::{At, Document, Place, VALUE_CHARS_MAX, line};
+use super::{
+    document::{At, Document, Place, VALUE_CHARS_MAX, line},
+    settings::TenantProblems,
+};
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,14 @@ impl Problems {
     /// An error if there are any.
     pub(crate) fn none_of(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
+    }
+
+    /// Two that are told as one, in the order of the file.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self.0.sort_by_key(|problem| problem.line);
+        self.0.truncate(PROBLEMS_MAX);
+        self
     }
 
     /// The problems.
@@ -111,6 +122,11 @@ impl<'a> Notes<'a> {
         None
     }
 
+    /// Notes of the same file, in which nothing is noted yet.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(self.file.clone(), self.document)
+    }
+
     pub(super) fn into_first(self) -> Option<Problem> {
         self.problems.into_iter().next()
     }
@@ -119,6 +135,18 @@ impl<'a> Notes<'a> {
     pub(super) fn finish(mut self) -> Result<(), Problems> {
         self.problems.sort_by_key(|problem| problem.line);
         Problems::none_of(self.problems)
+    }
+
+    /// The same, and what is wrong with single tenants besides, if anything has been noted.
+    pub(super) fn finish_with(mut self, troubled: &[TenantProblems]) -> Result<(), Problems> {
+        if !self.problems.is_empty() {
+            let own = troubled.iter().flat_map(|troubled| troubled.problems.iter().cloned());
+            self.problems.extend(own);
+        }
+        self.finish().map_err(|Problems(mut problems)| {
+            problems.truncate(PROBLEMS_MAX);
+            Problems(problems)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use innkeeper_proxy::{
 use zeroize::Zeroizing;
 
 use super::{
-    At, Problem,
+    At, Problem, Problems,
     document::Document,
     file::LogFormat,
     files::{Bytes, Digest},
@@ -34,8 +34,10 @@ pub struct Settings {
     pub owner_threads: Option<usize>,
     /// Whether changes of files are taken over at once.
     pub watch: bool,
-    /// The tenants, in the order of the file.
+    /// The tenants that can be served, in the order of the file.
     pub tenants: Vec<TenantSettings>,
+    /// The tenants that something is wrong with.
+    pub troubled: Vec<TenantProblems>,
     /// The configuration file and every file that it names.
     pub files: BTreeSet<PathBuf>,
     pub(crate) source: Source,
@@ -85,6 +87,27 @@ pub struct LogSettings {
     pub handshakes: bool,
 }
 
+/// What is wrong with one tenant, and with no other.
+#[derive(Clone, Debug)]
+pub struct TenantProblems {
+    /// Its name.
+    pub tenant: String,
+    /// What it concerns.
+    pub part: Part,
+    /// All of it.
+    pub problems: Problems,
+}
+
+/// A part of a tenant's settings that can be of use without the other, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Names, certificates, upstream, bounds of connections. Without them a tenant is not served; one that is served already is
+    /// kept as it was.
+    Front,
+    /// Component, limits, properties. Without them a tenant is served, without a guest; one that has a guest keeps it.
+    Guest,
+}
+
 /// One tenant.
 #[derive(Clone)]
 pub struct TenantSettings {
@@ -98,8 +121,43 @@ pub struct TenantSettings {
     pub upstream: Upstream,
     /// What its connections may take.
     pub bounds: TenantBounds,
-    /// The component.
-    pub guest: GuestSettings,
+    /// What decides about its sessions; none if something is wrong with it, as [`Settings::troubled`] tells.
+    pub guest: Option<GuestSettings>,
+    /// Of all of this, the component aside. Two that are alike are set up alike.
+    pub digest: Digest,
+}
+
+impl TenantSettings {
+    /// How many caches it has: one in the server role, and one in the client role for an upstream that speaks TLS.
+    pub fn caches(&self) -> usize {
+        1 + usize::from(self.upstream.tls.is_some())
+    }
+
+    /// How many instances its guest has.
+    pub fn instances(&self) -> usize {
+        self.guest.as_ref().map_or(0, |guest| self.caches().saturating_mul(guest.readers))
+    }
+
+    /// What its guests, its vaults and early data may take in memory, in bytes.
+    pub fn memory_bytes_max(&self) -> u64 {
+        let one = self.guest.as_ref().map_or(0, |GuestSettings { readers, limits, .. }| {
+            readers.saturating_mul(limits.memory_bytes).saturating_add(limits.vault_bytes)
+        });
+        // Kept until there is an upstream to give it to.
+        let early_data = self.bounds.connections.saturating_mul(self.tls.early_data_bytes as usize);
+        self.caches().saturating_mul(one).saturating_add(early_data) as u64
+    }
+}
+
+/// A component, how it is loaded, and what it may.
+#[derive(Clone)]
+pub struct GuestSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// How much room it needs.
+    pub class: SizeClass,
+    /// Whether it may import WASI.
+    pub wasi: Wasi,
     /// What the guest and the vaults may take.
     pub limits: Limits,
     /// What goes when a vault is full.
@@ -110,40 +168,14 @@ pub struct TenantSettings {
     pub readers: usize,
     /// How long the guest may be asked nothing before its instances are given up; none for ever.
     pub idle: Option<Duration>,
-    /// Of all of this. Two that are alike are set up alike.
+    /// Of all of this, the component and what else the tenant's table says. Two that are alike need no change.
     pub digest: Digest,
-}
-
-impl TenantSettings {
-    /// How many caches it has: one in the server role, and one in the client role for an upstream that speaks TLS.
-    pub fn caches(&self) -> usize {
-        1 + usize::from(self.upstream.tls.is_some())
-    }
-
-    /// What its guests, its vaults and early data may take in memory, in bytes.
-    pub fn memory_bytes_max(&self) -> u64 {
-        let one = self.readers.saturating_mul(self.limits.memory_bytes).saturating_add(self.limits.vault_bytes);
-        // Kept until there is an upstream to give it to.
-        let early_data = self.bounds.connections.saturating_mul(self.tls.early_data_bytes as usize);
-        self.caches().saturating_mul(one).saturating_add(early_data) as u64
-    }
-}
-
-/// A component, and how it is loaded.
-#[derive(Clone)]
-pub struct GuestSettings {
-    /// The file.
-    pub path: PathBuf,
-    /// How much room it needs.
-    pub class: SizeClass,
-    /// Whether it may import WASI.
-    pub wasi: Wasi,
     pub(crate) component: Bytes,
 }
 
 impl GuestSettings {
     /// The digest of the component's bytes.
-    pub fn digest(&self) -> Digest {
+    pub fn component_digest(&self) -> Digest {
         self.component.digest
     }
 }

@@ -1,6 +1,6 @@
 //! Tenants as they are written: names, files, addresses, limits, each checked, and all of them against each other.
 
-use std::{collections::BTreeMap, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use innkeeper_proxy::{
     Certificate, ClientAuth, ProxyProtocol, TenantBounds, TenantTls, Upstream, UpstreamTls, Wasi,
@@ -12,35 +12,61 @@ use innkeeper_proxy::{
 };
 
 use super::{
-    At, GuestSettings, TenantSettings,
+    At, GuestSettings, Part, TenantProblems, TenantSettings,
     file::{self, File},
     files::{Digest, Files, digest_of},
     problem::Notes,
 };
 
-/// Checks every tenant, and gives those that do.
-pub(super) fn check_tenants(file: &File, files: &mut Files, notes: &mut Notes<'_>) -> Vec<TenantSettings> {
+/// Checks every tenant, and gives those that can be served, and what is wrong with any.
+pub(super) fn check_tenants(
+    file: &File,
+    files: &mut Files,
+    notes: &mut Notes<'_>,
+) -> (Vec<TenantSettings>, Vec<TenantProblems>) {
     let all = At::top().key("tenants");
     if file.tenants.is_empty() {
         notes.add(&all, "nobody is served", "write at least one `[tenants.NAME]`");
     }
-    let mut by_server_name = BTreeMap::new();
-    let mut tenants = Vec::new();
+    let claims = claims(file);
+    let (mut tenants, mut troubled) = (Vec::new(), Vec::new());
     for (name, written) in &file.tenants {
         let at = all.key(name);
-        let mut check = Check { files: &mut *files, notes: &mut *notes, digests: Vec::new() };
-        check_name(name, &at, check.notes);
-        let tenant = check.tenant(name, written, &file.maxima, &at);
-        let Some(tenant) = tenant else { continue };
-        for (number, server_name) in tenant.server_names.iter().enumerate() {
-            if let Some(first) = by_server_name.insert(server_name.clone(), name) {
-                let at = at.key("server_names").number(number);
-                notes.add(&at, format!("tenant `{first}` serves this name"), "leave it out of one of the two");
+        check_name(name, &at, notes);
+        let mut check = Check { files: &mut *files, notes: notes.fresh(), digests: Vec::new() };
+        let front = check.front(name, written, &claims, &at);
+        let front_problems = std::mem::replace(&mut check.notes, notes.fresh()).finish();
+        let guest = check.guest(written, &file.maxima, &at);
+        let guest_problems = check.notes.finish();
+        let (part, problems) = match (front_problems, guest_problems) {
+            (Ok(()), Ok(())) => (None, None),
+            (Ok(()), Err(problems)) => (Some(Part::Guest), Some(problems)),
+            (Err(problems), Ok(())) => (Some(Part::Front), Some(problems)),
+            (Err(problems), Err(others)) => (Some(Part::Front), Some(problems.and(others))),
+        };
+        let is_front_good = part != Some(Part::Front);
+        troubled.extend(part.zip(problems).map(|(part, problems)| TenantProblems {
+            tenant: name.clone(),
+            part,
+            problems,
+        }));
+        tenants.extend(front.filter(|_| is_front_good).map(|front| TenantSettings { guest, ..front }));
+    }
+    (tenants, troubled)
+}
+
+/// Who claims each server name, in lower case, in the order of the file.
+fn claims(file: &File) -> HashMap<String, Vec<&str>> {
+    let mut claims: HashMap<String, Vec<&str>> = HashMap::new();
+    for (name, written) in &file.tenants {
+        for server_name in &written.server_names {
+            let claimants = claims.entry(server_name.to_ascii_lowercase()).or_default();
+            if !claimants.contains(&name.as_str()) {
+                claimants.push(name);
             }
         }
-        tenants.push(tenant);
     }
-    tenants
+    claims
 }
 
 fn check_name(name: &str, at: &At, notes: &mut Notes<'_>) {
@@ -58,41 +84,46 @@ const EARLY_DATA_BYTES_MAX: u32 = 1 << 20;
 /// The check of one tenant.
 struct Check<'a, 'b> {
     files: &'a mut Files,
-    notes: &'a mut Notes<'b>,
-    /// Of the files it depends on, besides what is written.
+    notes: Notes<'b>,
+    /// Of the files that how it is served depends on, besides what is written.
     digests: Vec<Digest>,
 }
 
 impl Check<'_, '_> {
-    fn tenant(&mut self, name: &str, written: &file::Tenant, maxima: &file::Maxima, at: &At) -> Option<TenantSettings> {
+    /// How it is served, its guest aside.
+    fn front(
+        &mut self,
+        name: &str,
+        written: &file::Tenant,
+        claims: &HashMap<String, Vec<&str>>,
+        at: &At,
+    ) -> Option<TenantSettings> {
         // Each of them, so that all that is wrong is told.
         let server_names = self.server_names(&written.server_names, &at.key("server_names"));
+        self.check_claims(name, &written.server_names, claims, &at.key("server_names"));
         let tls = self.tls(written, server_names.as_deref(), at);
         let upstream = self.upstream(&written.upstream, &at.key("upstream"));
         let bounds = self.bounds(&written.connections, &at.key("connections"));
-        let limits = self.limits(written, maxima, at);
-        let guest = self.guest(&written.guest, limits.as_ref(), &at.key("guest"));
-        let properties = written.guest.properties.iter();
-        let properties = properties.map(|(name, value)| Property { name: name.clone(), value: value.to_string() });
-        let mut of_all = serde_json::to_vec(written).expect("a tenant can be written as JSON");
-        of_all.extend(self.digests.iter().flatten());
         Some(TenantSettings {
             name: name.to_owned(),
             server_names: server_names?,
             tls: tls?,
             upstream: upstream?,
             bounds: bounds?,
-            guest: guest?,
-            limits: limits?,
-            overflow: match written.overflow {
-                file::Overflow::EvictOldest => Overflow::EvictOldest,
-                file::Overflow::InvalidateAll => Overflow::InvalidateAll,
-            },
-            properties: properties.collect(),
-            readers: written.guest.readers,
-            idle: Some(Duration::from_secs(written.guest.idle_s)).filter(|idle| !idle.is_zero()),
-            digest: digest_of(&of_all),
+            guest: None,
+            digest: digest_with(written, &self.digests),
         })
+    }
+
+    /// A name that two tenants claim is nobody's: neither may take it from the other.
+    fn check_claims(&mut self, own: &str, written: &[String], claims: &HashMap<String, Vec<&str>>, at: &At) {
+        for (number, server_name) in written.iter().enumerate() {
+            let claimants = claims.get(&server_name.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
+            if let Some(other) = claimants.iter().find(|claimant| **claimant != own) {
+                let what = format!("tenant `{other}` wants this name too");
+                self.notes.add(&at.number(number), what, "leave it out of one of the two");
+            }
+        }
     }
 
     fn server_names(&mut self, written: &[String], at: &At) -> Option<Vec<String>> {
@@ -359,9 +390,11 @@ impl Check<'_, '_> {
         self.notes.none(&at, format!("{why}{value} is out of its range"), fix)
     }
 
-    fn guest(&mut self, written: &file::Guest, limits: Option<&Limits>, at: &At) -> Option<GuestSettings> {
-        let bytes_max = limits?.component_bytes;
-        let component = match self.files.component(&written.component, bytes_max) {
+    fn guest(&mut self, written: &file::Tenant, maxima: &file::Maxima, at: &At) -> Option<GuestSettings> {
+        let limits = self.limits(written, maxima, at);
+        let (own, at) = (&written.guest, at.key("guest"));
+        let bytes_max = limits.as_ref()?.component_bytes;
+        let component = match self.files.component(&own.component, bytes_max) {
             Ok(component) => component,
             Err(what) => {
                 let fix =
@@ -373,17 +406,34 @@ impl Check<'_, '_> {
             let what = format!("it has {} bytes, and `component_bytes` is {bytes_max}", component.bytes.len());
             return self.notes.none(&at.key("component"), what, "raise `guest.limits.component_bytes`");
         }
-        self.digests.push(component.digest);
+        let properties = own.properties.iter();
+        let properties = properties.map(|(name, value)| Property { name: name.clone(), value: value.to_string() });
         Some(GuestSettings {
-            path: self.files.path(&written.component),
-            class: class_of(written.size_class),
-            wasi: match written.wasi {
+            path: self.files.path(&own.component),
+            class: class_of(own.size_class),
+            wasi: match own.wasi {
                 file::Wasi::None => Wasi::None,
                 file::Wasi::Closed => Wasi::Closed,
             },
+            limits: limits?,
+            overflow: match written.overflow {
+                file::Overflow::EvictOldest => Overflow::EvictOldest,
+                file::Overflow::InvalidateAll => Overflow::InvalidateAll,
+            },
+            properties: properties.collect(),
+            readers: own.readers,
+            idle: Some(Duration::from_secs(own.idle_s)).filter(|idle| !idle.is_zero()),
+            digest: digest_with(written, &[component.digest]),
             component,
         })
     }
+}
+
+/// Of a tenant's table, and of files.
+fn digest_with(written: &file::Tenant, files: &[Digest]) -> Digest {
+    let mut all = serde_json::to_vec(written).expect("a tenant can be written as JSON");
+    all.extend(files.iter().flatten());
+    digest_of(&all)
 }
 
 fn class_of(written: file::SizeClass) -> SizeClass {

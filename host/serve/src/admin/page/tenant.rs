@@ -19,6 +19,7 @@ use crate::{
     history::Reading,
     state::State,
     tenant_info::{TenantInfo, hex},
+    tenants::Standing,
 };
 
 /// More server names than these are shown on demand.
@@ -27,8 +28,8 @@ const NAMES_SHOWN: usize = 8;
 /// One tenant in full, below what has just been done with it, or why it was not.
 pub(in crate::admin) fn tenant(state: &State, name: &str, said: Option<Result<&str, &str>>) -> Option<Markup> {
     let infos = state.infos();
-    let info = infos.iter().find(|info| info.name == name)?;
-    let stats = state.proxy.stats_of(name).ok()?;
+    let info = infos.iter().find(|info| info.name == name);
+    let Some((info, stats)) = info.zip(state.proxy.stats_of(name).ok()) else { return not_served(state, name, said) };
     let (now_ms, recent) = state.proxy.recent(name).ok()?;
     let readings = state.history(name);
     let health = Health::of(state, name, &stats, &readings);
@@ -37,7 +38,7 @@ pub(in crate::admin) fn tenant(state: &State, name: &str, said: Option<Result<&s
         p.crumb { a href="/" { "← All tenants" } }
         div #head data-live { h1 { (name) } (health.badge()) }
         (what_was_said(said))
-        div #front data-live { (refusal(state, name)) (front(&stats, &readings)) }
+        div #front data-live { (trouble_of(state, name)) (front(&stats, &readings)) }
         (actions(name, can_act))
         div #caches data-live {
             @for (role, cache) in stats.caches() {
@@ -67,12 +68,33 @@ fn what_was_said(said: Option<Result<&str, &str>>) -> Markup {
     }
 }
 
-fn refusal(state: &State, name: &str) -> Markup {
+/// A tenant of the file that is not served.
+fn not_served(state: &State, name: &str, said: Option<Result<&str, &str>>) -> Option<Markup> {
+    state.trouble(name)?;
+    let health = Health::not_served();
+    let main = html! {
+        p.crumb { a href="/" { "← All tenants" } }
+        div #head data-live { h1 { (name) } (health.badge()) }
+        (what_was_said(said))
+        div #front data-live { (trouble_of(state, name)) }
+    };
+    let title = format!("{name}: {}", health.word());
+    let from = format!("/tenants/{name}");
+    Some(Layout { title: &title, level: health.level, from: Some(&from), search: "" }.around(&main))
+}
+
+fn trouble_of(state: &State, name: &str) -> Markup {
     html! {
-        @if let Some((when, why)) = state.refusal(name) {
+        @if let Some(trouble) = state.trouble(name) {
+            @let (what, then) = match trouble.standing {
+                Standing::Kept if trouble.is_upgrade => ("Not upgraded, ", "The old guest goes on serving."),
+                Standing::Kept => ("Not changed as the configuration says, ", "The tenant is served as before."),
+                Standing::WithoutGuest => ("Without a guest, ", "Each handshake is a full one."),
+                Standing::NotServed => ("Not served, ", "Its server names are unknown."),
+            };
             div.said.failed role="alert" {
-                strong { "Not upgraded, " (since(when)) "." } " The old guest goes on serving."
-                pre { (why) }
+                strong { (what) (since(trouble.since)) "." } " " (then)
+                @for problem in &trouble.problems { pre { (problem) } }
             }
         }
     }
@@ -325,15 +347,17 @@ fn settings(info: &TenantInfo) -> Markup {
                 div { dt { "Server names" } dd { (server_names(&info.server_names)) } }
                 (fact("Client certificates", format!("{:?}", info.client_auth).to_lowercase()))
                 div { dt { "Upstream" } dd { (info.upstream) @if info.is_upstream_tls { " (TLS)" } } }
-                (fact("Component", info.component.display().to_string()))
-                div { dt { "SHA-256" } dd { code { (hex(&info.digest)) } } }
-                (fact("Size class", info.class.name()))
-                (fact("Readers", info.readers))
-                @for property in &info.properties {
-                    div { dt { "Property " code { (property.name) } } dd { bdi { (property.value) } } }
+                @if let Some(guest) = &info.guest {
+                    (fact("Component", guest.component.display().to_string()))
+                    div { dt { "SHA-256" } dd { code { (hex(&guest.digest)) } } }
+                    (fact("Size class", guest.class.name()))
+                    (fact("Readers", guest.readers))
+                    @for property in &guest.properties {
+                        div { dt { "Property " code { (property.name) } } dd { bdi { (property.value) } } }
+                    }
                 }
             }
-            (limits(&info.limits))
+            @if let Some(guest) = &info.guest { (limits(&guest.limits)) }
         }
     }
 }
