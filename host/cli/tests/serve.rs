@@ -66,6 +66,7 @@ impl<'a> Running<'a> {
         let mut running = Self { folder, child, log, address: nowhere, admin: nowhere };
         running.address = running.address_after("listening");
         running.admin = running.address_after("admin page on http://");
+        running.line("guests are ready");
         running
     }
 
@@ -118,6 +119,35 @@ fn check_shows_what_would_run_and_starts_nothing() {
 }
 
 #[test]
+fn check_ends_as_what_would_become_of_it() {
+    let mut folder = folder();
+    folder.certify("blog");
+    let good = Folder::head() + &folder.tenant("shop", "rust-lru.wasm", "") + &folder.tenant("blog", "blog.wasm", "");
+    folder.configure(&good);
+    let check = || {
+        let output = serve(folder.path(), &["--check"]);
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    folder.write("blog.wasm", "garbage");
+    let (code, said) = check();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("tenant `blog`: served without a guest at a start; a running server keeps its guest\n"),
+        "{said}"
+    );
+    assert!(said.contains("error: ") && said.contains("not a WebAssembly file"), "{said}");
+    folder.configure(&good.replace("blog.key", "shop.key"));
+    let (code, said) = check();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("tenant `blog`: not served at a start; a running server keeps it as it was\n"), "{said}");
+    folder.configure(&good.replace("[admin]", "[admin"));
+    assert_eq!(check().0, Some(1));
+    folder.component_as("rust-lru", "blog.wasm");
+    folder.configure(&good);
+    assert_eq!(check().0, Some(0));
+}
+
+#[test]
 fn the_schema_and_the_references_are_printed() {
     let printed = |args: &[&str]| text(&Command::new(BINARY).arg("serve").args(args).output().expect("it runs").stdout);
     let schema: serde_json::Value = serde_json::from_str(&printed(&["--schema"])).expect("the schema is JSON");
@@ -162,6 +192,29 @@ fn sighup_reloads_and_a_broken_file_is_told_of() {
     assert!(line.contains("innkeeper.toml:1: `listeners` is `1`"), "{line}");
     assert_eq!(curl(&running, "blog.example", 1, &[]).output, ANSWER);
     assert!(running.get("/metrics").contains("\ninnkeeper_config_last_reload_successful 0\n"));
+}
+
+#[test]
+fn a_refused_guest_is_tried_again_when_it_has_changed_or_on_sighup() {
+    let mut folder = folder();
+    folder.certify("blog");
+    let tenants = folder.tenant("shop", "shop.wasm", "") + &folder.tenant("blog", "rust-lru.wasm", "");
+    folder.write("shop.wasm", "garbage");
+    folder.configure(&(Folder::head() + &tenants));
+    let mut running = Running::start(&folder, &[], &[]);
+    assert_eq!(curl(&running, "shop.example", 2, &[]).output, ANSWER.repeat(2), "it is served without a guest");
+    // A file that another tenant has.
+    folder.write("blog.pem", std::fs::read(folder.file("blog.pem")).expect("it is there"));
+    let line = running.line("configuration reloaded");
+    assert!(line.contains("guests=0") && line.contains("in_trouble=1"), "{line}");
+    running.signal("HUP");
+    let line = running.line("configuration reloaded");
+    assert!(line.contains("guests=1"), "{line}");
+    assert!(running.get("/api/tenants/shop").contains("not a WebAssembly file"));
+    folder.component_as("rust-lru", "shop.wasm");
+    let line = running.line("configuration reloaded");
+    assert!(line.contains("guests=1"), "{line}");
+    assert!((0..10_000).any(|_| running.get("/api/tenants/shop").contains("\"trouble\":null")), "it has its guest");
 }
 
 #[test]

@@ -4,6 +4,7 @@ pub mod soak;
 
 mod client_hello;
 mod flaky;
+mod gated;
 mod programs;
 mod served;
 mod servers;
@@ -30,6 +31,7 @@ use tokio::runtime::Runtime;
 pub use crate::{
     client_hello::{ClientHello, first_record},
     flaky::Flaky,
+    gated::Gate,
     programs::{Ended, Reachable, Waiting, address_in, curl, many, openssl, python, run},
     served::{Folder, Served, TOKEN},
     servers::TlsUpstream,
@@ -49,6 +51,7 @@ pub struct House {
     address: SocketAddr,
     loader: GuestLoader,
     tls: HashMap<String, TenantTls>,
+    upstream: SocketAddr,
     clock: Clock,
     folder: TempDir,
 }
@@ -86,7 +89,7 @@ impl House {
         };
         let owners = Owners::new(2, clock.clone());
         let proxy = runtime.block_on(Proxy::start(config, owners)).expect("the proxy starts");
-        Self { runtime, address: proxy.local_address(), proxy: Some(proxy), loader, tls, clock, folder }
+        Self { runtime, address: proxy.local_address(), proxy: Some(proxy), loader, tls, upstream, clock, folder }
     }
 
     /// Where the proxy listens.
@@ -119,6 +122,16 @@ impl House {
     /// When there is no such tenant.
     pub fn tls(&self, guest: &str) -> TenantTls {
         self.tls.get(guest).expect("the house was opened with this guest").clone()
+    }
+
+    /// The upstream, which answers one line.
+    pub fn upstream(&self) -> Upstream {
+        Upstream::plain(self.upstream)
+    }
+
+    /// Runs something in the proxy's runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 
     /// A file that trusts every tenant's certificate.

@@ -75,16 +75,20 @@ fn a_broken_file_leaves_everything_as_it_was() {
     let served = served(&["shop"]);
     let session = keep_session(&served, "shop.example");
     let good = std::fs::read_to_string(served.folder.file("innkeeper.toml")).unwrap();
+    let refusal = served.reload(&good.replace("[admin]", "[admin")).unwrap_err();
+    assert!(refusal.contains("innkeeper.toml:") && refusal.contains("\nhint: "), "{refusal}");
+    assert!(resumes(&served, "shop.example", &session));
     let broken = [
         good.replace("shop.pem", "missing.pem"),
-        good.replace("[admin]", "[admin"),
         good.replace("rust-lru.wasm", "ca.pem"),
         // Everything but the last tenant does.
         good.clone() + &served.folder.tenant("blog", "rust-lru.wasm", ""),
     ];
     for text in broken {
-        let refusal = served.reload(&text).unwrap_err();
-        assert!(refusal.contains("innkeeper.toml:") && refusal.contains("\nhint: "), "{refusal}");
+        let reloaded = served.reload(&text).unwrap();
+        let [(_, trouble)] = &reloaded.troubles[..] else { panic!("one tenant is in trouble: {reloaded:?}") };
+        let why = trouble.problems.join("\n");
+        assert!(why.contains("innkeeper.toml:") && why.contains("\nhint: "), "{why}");
         assert!(resumes(&served, "shop.example", &session));
     }
     // An address that another has is found out last.
@@ -159,11 +163,9 @@ fn a_guest_that_fails_its_upgrade_gives_way_to_the_old_one() {
     // With other properties the caches are opened anew: what does not open is refused like anything else that is wrong.
     served.folder.component_as("init-traps", "rust-lru.wasm");
     let text = std::fs::read_to_string(served.folder.file("innkeeper.toml")).unwrap();
-    let refusal =
-        served.reload(&text.replace("limits = {", "properties = { note = \"new\" }\nlimits = {")).unwrap_err();
-    assert!(
-        refusal.contains("`tenants.shop.guest.component` is `\"rust-lru.wasm\"`") && refusal.contains("does not open")
-    );
+    let reloaded = served.reload(&text.replace("limits = {", "properties = { note = \"new\" }\nlimits = {")).unwrap();
+    let why = reloaded.troubles[0].1.problems.join("\n");
+    assert!(why.contains("`tenants.shop.guest.component` is `\"rust-lru.wasm\"`") && why.contains("does not open"));
     assert!(resumes(&served, "shop.example", &session));
 }
 
