@@ -152,18 +152,18 @@ pub fn try_out(settings: &Settings) -> Result<Vec<TenantProblems>, ServeError> {
     let guests = Guests::new(settings.loader.clone()).map_err(ServeError::Engine)?;
     let mut troubled = settings.troubled.clone();
     for tenant in &settings.tenants {
-        if let Err(problem) = try_one(settings, &guests, tenant) {
+        if let Err(problems) = try_one(settings, &guests, tenant) {
             let (tenant, part) = (tenant.name.clone(), Part::Guest);
-            troubled.push(TenantProblems { tenant, part, problems: problem.into() });
+            troubled.push(TenantProblems { tenant, part, problems });
         }
     }
     Ok(troubled)
 }
 
-fn try_one(settings: &Settings, guests: &Guests, tenant: &TenantSettings) -> Result<(), Problem> {
+fn try_one(settings: &Settings, guests: &Guests, tenant: &TenantSettings) -> Result<(), Problems> {
     let Some(own) = &tenant.guest else { return Ok(()) };
     let info = GuestInfo::new(own, tenant.instances());
-    let problem = |error: ActionError| guest_problem(&settings.source, &tenant.name, own.class, &error);
+    let problem = |error: ActionError| Problems::from(guest_problem(&settings.source, &tenant.name, own.class, &error));
     let guest = guests.load(&own.component, &info).map_err(|error| problem(error.into()))?;
     for role in [Role::Server, Role::Client].into_iter().take(tenant.caches()) {
         let opened = Solo::open(&*guest, &own.limits, role, own.properties.clone(), 0);

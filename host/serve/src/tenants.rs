@@ -128,7 +128,7 @@ impl Own {
     }
 
     /// Has every change of the guest that is not under way be skipped.
-    fn supersede(&mut self) -> u64 {
+    fn supersede(&self) -> u64 {
         self.newest.send_modify(|newest| *newest += 1);
         *self.newest.borrow()
     }
@@ -203,7 +203,7 @@ impl Tenants {
             let own = before.remove(name);
             self.0.entry(name.clone()).or_insert_with(|| own.unwrap_or_else(Own::new));
         }
-        for own in before.values_mut() {
+        for own in before.values() {
             own.supersede();
         }
         let refused: HashMap<&str, &StartError> = changes.iter().filter_map(refusal).collect();

@@ -164,7 +164,7 @@ fn a_tenant_without_a_guest_is_served_and_keeps_what_an_operator_has_said() {
         upstream: house.upstream(),
         bounds: TenantBounds::default(),
     };
-    let wanted = vec![Wanted::Set(Box::new(front.clone())), Wanted::Kept(SLOW.into())];
+    let wanted = vec![Wanted::Set(Box::new(front)), Wanted::Kept(SLOW.into())];
     let changes = house.block_on(house.proxy().apply(listeners(), ProxyLimits::default(), wanted)).unwrap();
     assert!(matches!(changes.as_slice(), [Change { what: What::Added, .. }]), "{changes:?}");
     // It has the name now, and the tenant that is kept the rest of its own.

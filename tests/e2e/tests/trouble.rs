@@ -267,6 +267,27 @@ fn a_name_that_two_tenants_want_changes_hands_by_no_reload_and_no_start() {
 }
 
 #[test]
+fn where_there_is_little_room_changes_go_in_steps_that_fit() {
+    let mut folder = Folder::new();
+    folder.component("rust-lru");
+    // One for each, and two for a change.
+    let mut text = Folder::head().replace("[admin]", "[guests]\ninstances_small = 10\n\n[admin]");
+    for number in 0..8 {
+        let name = format!("tenant-{number}");
+        folder.certify(&name);
+        text += &folder.tenant(&name, "rust-lru.wasm", "lifetime_s = 3600");
+    }
+    folder.configure(&text);
+    let served = Served::start(folder);
+    let reloaded = served.reload(&text.replace("lifetime_s = 3600", "lifetime_s = 7200")).unwrap();
+    let is_moved = |change: &Change| matches!(change.what, What::Changed { moved: Some(_), .. });
+    assert!(reloaded.troubles.is_empty() && reloaded.changes.len() == 8, "{reloaded:?}");
+    assert!(reloaded.changes.iter().all(is_moved), "{reloaded:?}");
+    let none_left = served.reload(&(text + &served.folder.tenant("one-more", "rust-lru.wasm", ""))).unwrap();
+    assert!(none_left.troubles[0].1.problems[0].contains("cannot read"), "it has no certificate: {none_left:?}");
+}
+
+#[test]
 fn what_concerns_all_refuses_all() {
     let mut served = start(folder());
     let good = text(&served.folder);
