@@ -13,9 +13,8 @@ use innkeeper_core::{CacheConfig, CacheStats, FoldError, Guest, Role, Size};
 use innkeeper_rustls::Resumption;
 
 use crate::{
-    TenantTls, Times, Upstream, UpstreamStats, caches::Caches, setup::Readers, shares::three_quarters, times::Stopwatches,
-    transfer::Bytes,
-    upstream::UpstreamCounts,
+    TenantTls, Times, Upstream, UpstreamStats, caches::Caches, setup::Readers, shares::three_quarters,
+    times::Stopwatches, transfer::Bytes, upstream::UpstreamCounts,
 };
 
 /// What a tenant is set up with.

@@ -117,7 +117,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use innkeeper_proxy::core::{Limits, Overflow};
+    use innkeeper_proxy::{
+        Compilation,
+        core::{Limits, Overflow},
+    };
 
     use super::*;
 

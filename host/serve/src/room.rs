@@ -93,6 +93,8 @@ impl Room {
 
 #[cfg(test)]
 mod tests {
+    use innkeeper_proxy::Compilation;
+
     use super::*;
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
 
 use innkeeper_e2e::{ANSWER, ClientHello, Folder, House, Served, Waiting, openssl};
 use innkeeper_proxy::{
+    Compilation,
     core::{
         Acc, CacheRef, Call, Callbacks, Claim, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, PartialKey, Session,
     },
