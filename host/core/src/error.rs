@@ -15,9 +15,9 @@ pub enum OpenError {
     /// The system gave no random bytes for the fingerprints.
     #[error("the system has no random bytes")]
     NoRandom,
-    /// The owner threads have ended.
-    #[error("the owner threads have ended")]
-    Ended,
+    /// The system has no thread for the guest to be opened on.
+    #[error("no thread to open the guest on: {0}")]
+    NoThread(String),
 }
 
 /// A limit that is out of its range.

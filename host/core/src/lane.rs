@@ -36,7 +36,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// A new cache begins among the long ones: its first turn is its guest's `init`.
+    /// A new cache begins among the long ones: nobody knows its guest.
     pub(crate) fn new() -> Self {
         Self { is_long: true, turns_left: TURNS_TO_PROVE, until_ms: 0, parole_ms: PAROLE_MS_MIN, relapsed_ms: 0 }
     }

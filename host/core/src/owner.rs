@@ -73,9 +73,8 @@ impl CacheConfig {
 /// The owner threads of a process, and the clock of their caches. Dropping it ends every cache and joins the threads.
 pub struct Owners {
     clock: Clock,
-    lines: Vec<Arc<Line>>,
-    /// For caches whose turns are long.
-    long: Arc<Line>,
+    /// Pairs: for short turns, and for long ones.
+    lines: Vec<[Arc<Line>; 2]>,
     threads: Vec<JoinHandle<()>>,
     opened: AtomicUsize,
 }
@@ -84,24 +83,19 @@ impl Owners {
     /// The stack of an owner thread, in bytes: what a guest of either size class may use, and room for the host.
     pub const STACK_BYTES: usize = 4 << 20;
 
-    /// Starts `threads` owner threads, at least one, and one more for the caches whose turns take long: those whose guest is new,
-    /// or has lately held a thread for more than 2 ms.
+    /// Starts `threads` pairs of owner threads, at least one: one of a pair for most caches, and one for those whose turns take long,
+    /// since their guest is new or has lately held a thread for more than 2 ms.
     pub fn new(threads: usize, clock: Clock) -> Self {
         let line = || Arc::new(Line::new(clock.clone()));
-        let lines: Vec<Arc<Line>> = (0..threads.max(1)).map(|_| line()).collect();
-        let long = line();
+        let lines: Vec<[Arc<Line>; 2]> = (0..threads.max(1)).map(|_| [line(), line()]).collect();
         let start = |(name, line): (String, &Arc<Line>)| {
             let line = Arc::clone(line);
-            thread::Builder::new()
-                .name(name)
-                .stack_size(Self::STACK_BYTES)
-                .spawn(move || line.serve())
-                .expect("the system has threads to spare at start")
+            start_thread(name, move || line.serve()).expect("the system has threads to spare at start")
         };
-        let names = (0..lines.len()).map(|number| format!("innkeeper-owner-{number}"));
-        let all = names.zip(&lines).chain([("innkeeper-owner-long".to_owned(), &long)]);
-        let threads = all.map(start).collect();
-        Self { clock, lines, long, threads, opened: AtomicUsize::new(0) }
+        let names =
+            (0..lines.len()).flat_map(|number| ["owner", "long"].map(|kind| format!("innkeeper-{kind}-{number}")));
+        let threads = names.zip(lines.iter().flatten()).map(start).collect();
+        Self { clock, lines, threads, opened: AtomicUsize::new(0) }
     }
 
     /// As many owner threads as cores, at most four, on the system's clock.
@@ -110,8 +104,8 @@ impl Owners {
         Self::new(cores.min(4), Clock::system())
     }
 
-    /// Opens a cache: OTP's `init/1`, run on an owner thread. Blocks until the guest has answered, or its grant for
-    /// `init` is used up.
+    /// Opens a cache: OTP's `init/1`, run on a thread of its own, so that no other cache waits for it. Blocks until the guest has
+    /// answered, or its grant for `init` is used up.
     ///
     /// # Errors
     /// When a limit is out of range, or the guest does not start.
@@ -121,12 +115,15 @@ impl Owners {
         guest: Arc<dyn Guest>,
     ) -> Result<(Owner<V>, Reader<V>), OpenError> {
         config.check()?;
-        let line = &self.lines[self.opened.fetch_add(1, Ordering::Relaxed) % self.lines.len()];
-        let (reply, answer) = sync_channel(1);
-        let lines = Lines::new(Arc::clone(line), Arc::clone(&self.long));
-        let cache = Arc::new(new_cache(config, guest, &self.clock, lines, reply)?);
+        let [short, long] = &self.lines[self.opened.fetch_add(1, Ordering::Relaxed) % self.lines.len()];
+        let lines = Lines::new(Arc::clone(short), Arc::clone(long));
+        let cache = Arc::new(new_cache(config, guest, &self.clock, lines)?);
+        let own = Arc::clone(&cache);
+        let opening = start_thread("innkeeper-open".to_owned(), move || own.open());
+        let opened = opening.map_err(|error| OpenError::NoThread(error.to_string()))?.join();
+        opened.unwrap_or(Err(crate::Fault::Panic)).map_err(OpenError::Guest)?;
+        // From here on its owner thread knows it.
         cache.hurry();
-        answer.recv().map_err(|_| OpenError::Ended)?.map_err(OpenError::Guest)?;
         Ok((Owner { cache: Arc::clone(&cache) }, Reader::new(cache)))
     }
 
@@ -138,7 +135,7 @@ impl Owners {
 
 impl Drop for Owners {
     fn drop(&mut self) {
-        self.lines.iter().chain([&self.long]).for_each(|line| line.stop());
+        self.lines.iter().flatten().for_each(|line| line.stop());
         for thread in self.threads.drain(..) {
             // A thread that panicked has nothing left to hand over.
             let _ = thread.join();
@@ -146,12 +143,19 @@ impl Drop for Owners {
     }
 }
 
+/// Starts a thread that may call a guest of either size class.
+fn start_thread<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
+    thread::Builder::new().name(name).stack_size(Owners::STACK_BYTES).spawn(work)
+}
+
 fn new_cache<V: Value>(
     config: CacheConfig,
     guest: Arc<dyn Guest>,
     clock: &Clock,
     lines: Lines,
-    reply: SyncSender<Result<(), crate::Fault>>,
 ) -> Result<Cache<V>, OpenError> {
     let CacheConfig { tenant, role, limits, overflow, properties, readers, idle, budget } = config;
     let idle_ms = idle.map(|idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX).max(1));
@@ -185,7 +189,7 @@ fn new_cache<V: Value>(
         messages: Mutex::new(Messages::new(limits.mailbox)),
         on_their_way: 0.into(),
         arrival: Condvar::default(),
-        owner_side: Mutex::new(OwnerSide::new(reply, clock.now_ms(), lifetime_ms, idle_ms)),
+        owner_side: Mutex::new(OwnerSide::new(clock.now_ms(), lifetime_ms, idle_ms)),
         lines,
         upgrade_ns: 0.into(),
         is_queued: AtomicBool::new(false),

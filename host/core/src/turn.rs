@@ -52,8 +52,6 @@ const SWEEP_MS_MAX: u64 = 60_000;
 
 /// What the owner thread keeps to itself; the owner's handle touches it as it ends.
 pub(crate) struct OwnerSide {
-    /// Who waits for the cache to open.
-    opening: Option<SyncSender<Result<(), Fault>>>,
     /// Who waits for the cache to end.
     ending: Option<SyncSender<()>>,
     /// Keys that have left the vault, and from which instance on the guest is still to be told. They come before any
@@ -114,15 +112,9 @@ fn start() -> Instant {
 }
 
 impl OwnerSide {
-    pub(crate) fn new(
-        opening: SyncSender<Result<(), Fault>>,
-        now_ms: u64,
-        lifetime_ms: u64,
-        idle_ms: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(now_ms: u64, lifetime_ms: u64, idle_ms: Option<u64>) -> Self {
         let sweep_ms = (lifetime_ms / 256).clamp(SWEEP_MS_MIN, SWEEP_MS_MAX);
         Self {
-            opening: Some(opening),
             ending: None,
             owed: VecDeque::new(),
             restart: None,
@@ -154,9 +146,6 @@ impl<V: Value> Work for Cache<V> {
         let mut side = self.owner_side.lock();
         if self.is_ended.load(Ordering::Acquire) {
             return Turn::Ended;
-        }
-        if let Some(reply) = side.opening.take() {
-            return self.open(&mut side, reply);
         }
         self.purge(&mut side);
         if self.is_closing.load(Ordering::Acquire) {
@@ -226,27 +215,18 @@ impl<V: Value> Work for Cache<V> {
 
 /// The steps. Each says whether there was something to do.
 impl<V: Value> Cache<V> {
-    /// Opens the next instance; with the last one, the cache.
-    fn open(self: &Arc<Self>, side: &mut OwnerSide, reply: SyncSender<Result<(), Fault>>) -> Turn {
+    /// Opens each instance. Before any owner thread knows the cache.
+    pub(crate) fn open(&self) -> Result<(), Fault> {
         let guest = Arc::clone(&self.guest.lock());
-        if let Some(instance) = self.instances.iter().find(|instance| instance.is_down()) {
-            match self.start(&self.keeper.budget, &*guest) {
-                Ok(running) => drop(instance.put(running)),
-                Err(fault) => {
-                    self.end(side);
-                    // Who opens waits for the reply; if it is gone, nobody needs it.
-                    let _ = reply.send(Err(fault));
-                    return Turn::Ended;
-                }
-            }
-        }
-        match self.instances.iter().any(Instance::is_down) {
-            true => side.opening = Some(reply),
-            false => {
-                let _ = reply.send(Ok(()));
-            }
-        }
-        Turn::Again
+        let from_ns = self.keeper.clock.thread_ns();
+        let opened = self.instances.iter().try_for_each(|instance| {
+            drop(instance.put(self.start(&self.keeper.budget, &*guest)?));
+            Ok(())
+        });
+        let took_ns = self.keeper.clock.thread_ns().saturating_sub(from_ns);
+        self.keeper.stats.owner_ns.add(took_ns);
+        self.keeper.budget.pay_time(self.keeper.clock.now_ms(), took_ns);
+        opened
     }
 
     /// Tells an instance that its cache ends, and drops it. What it answers does not matter any more.
@@ -276,8 +256,7 @@ impl<V: Value> Cache<V> {
             drop(instance.remove());
         }
         side.restart = None;
-        // Whoever waits for the opening or for an upgrade learns that the cache has ended.
-        side.opening = None;
+        // Whoever waits for an upgrade learns that the cache has ended.
         side.upgrade = None;
         side.outgoing = VecDeque::new();
         side.owed = VecDeque::new();

@@ -308,3 +308,41 @@ impl Callbacks for Trapping {
         self.0.foldl(call, fun, acc, cache)
     }
 }
+
+#[test]
+fn a_slow_guest_with_a_full_mailbox_is_handed_over_without_being_asked() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let slow = Arc::new(Slow::new());
+    let (mut owner, reader) = open(&owners, &slow);
+    slow.owner_us.store(36_000, Ordering::Release);
+    (0..1_000).for_each(|number| assert!(post(reader.mailbox(), number)));
+    while owner.stats().put_off == 0 {
+        std::thread::yield_now();
+    }
+    let asked = slow.updates.load(Ordering::Acquire);
+    let (mut to, reader) = owners.open::<Secret>(config("slow"), Arc::new(NativeLru)).unwrap();
+    let terms = to.mailbox().terms();
+    assert_eq!(owner.hand_over(&mut to, terms), 1_000, "what was posted comes along");
+    assert_eq!(slow.updates.load(Ordering::Acquire), asked);
+    assert!((0..1_000).all(|number| reader.holds(name(&id(number)))));
+}
+
+#[test]
+fn a_hand_over_to_a_slow_guest_ends_in_ten_seconds() {
+    let clock = Clock::manual();
+    let owners = Owners::new(1, clock.clone());
+    let (mut owner, _) = owners.open::<Secret>(config("slow"), Arc::new(NativeLru)).unwrap();
+    (0..500).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
+    let slow = Arc::new(Slow::new());
+    let (mut to, _) = open(&owners, &slow);
+    slow.owner_us.store(36_000, Ordering::Release);
+    let terms = to.mailbox().terms();
+    let handed = std::thread::scope(|scope| {
+        let handed = scope.spawn(|| owner.hand_over(&mut to, terms));
+        pass_until(&clock, || handed.is_finished());
+        handed.join().unwrap()
+    });
+    // Four hundred milliseconds at once, and two hundred in each second.
+    assert!((12..=75).contains(&handed), "{handed} sessions of 36 ms within ten seconds");
+}

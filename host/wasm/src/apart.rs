@@ -18,7 +18,7 @@ use std::{
 };
 
 use innkeeper_core::{Limits, SizeClass, log_line};
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 use wasmtime::component::Component;
 
 use crate::{LoadError, engine::Settings, error::line};
@@ -272,7 +272,11 @@ impl Request {
 
     /// Bounds this process: what it may take, and that it ends with who has started it.
     fn apply(&self) -> io::Result<()> {
-        let bound = |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+        // Whoever has started this process may have bounded it already.
+        let bound = |resource, most: u64| {
+            let most = Some(getrlimit(resource).maximum.map_or(most, |own| own.min(most)));
+            setrlimit(resource, Rlimit { current: most, maximum: most })
+        };
         set_parent_process_death_signal(Some(Signal::KILL))?;
         bound(Resource::Data, self.memory_bytes)?;
         bound(Resource::Cpu, self.cpu_s)?;

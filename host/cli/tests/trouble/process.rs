@@ -87,7 +87,13 @@ impl<'a> Process<'a> {
             let at = |ip: [u8; 4]| all.iter().copied().find(|own| own.ip() == Ipv4Addr::from(ip));
             Some((at([127, 0, 0, 2])?, at([127, 0, 0, 1])?))
         });
-        Self { folder, child, address, admin }
+        let process = Self { folder, child, address, admin };
+        // It listens before its guests are ready; a tenant serves full handshakes until then.
+        wait_for("its guests are ready", || {
+            let Ended { is_success, output } = process.try_ask("/api/tenants", &[]);
+            (is_success && !output.contains("no-guest")).then_some(())
+        });
+        process
     }
 
     pub(crate) fn signal(&self, name: &str) {
