@@ -330,7 +330,7 @@ fn a_reload_that_lowers_what_is_allowed_and_moves_the_sessions_breaks_no_client(
     let early = served.folder.file("early.txt");
     std::fs::write(&early, [b'e'; 2_000]).unwrap();
     let early = early.to_str().unwrap();
-    for more in ["early_data_bytes = 100", "early_data_bytes = 100\nreaders = 2"] {
+    for more in ["early_data_bytes = 100", "early_data_bytes = 100\nlifetime_s = 43200"] {
         served.reload(&text(&served.folder, "early_data_bytes = 16384")).unwrap();
         let session = served.folder.file("session.pem");
         let session = session.to_str().unwrap();
