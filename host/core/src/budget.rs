@@ -141,7 +141,7 @@ impl Purse {
     }
 
     /// Pays for the time of a call that was timed, and for those that were not.
-    pub(crate) fn pay_time(&mut self, now_ms: u64, ns: u64) {
+    pub(crate) fn pay_time(&self, now_ms: u64, ns: u64) {
         self.budget.pay_time(now_ms, ns);
     }
 

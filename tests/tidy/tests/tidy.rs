@@ -194,6 +194,16 @@ fn vendored_crates_are_what_is_built() {
 }
 
 #[test]
+fn unsafe_code_has_one_place() {
+    let lifts = ["expect(uns\x61fe_code", "allow(uns\x61fe_code", "warn(uns\x61fe_code"];
+    let lifting: Vec<PathBuf> = with_ending("rs")
+        .filter(|(_, text)| lifts.iter().any(|lift| text.contains(lift)))
+        .map(|(file, _)| file)
+        .collect();
+    assert_eq!(lifting, [top().join("host/wasm/src/precompiled.rs")], "the workspace denies it everywhere else");
+}
+
+#[test]
 fn files_are_short() {
     for (file, text) in with_ending("rs").chain(with_ending("c")) {
         let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();

@@ -1,3 +1,5 @@
+//! Shares beside a naive model, and what each rule comes to.
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;

@@ -147,7 +147,7 @@ impl Write for Sink {
                     self.is_torn = written < bytes.len();
                     return Ok(written);
                 }
-                Err(rustix::io::Errno::AGAIN) => std::thread::sleep(AGAIN),
+                Err(rustix::io::Errno::AGAIN) => std::thread::park_timeout(AGAIN),
                 Err(error) => return Err(error.into()),
             }
         }
