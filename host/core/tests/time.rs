@@ -175,8 +175,7 @@ fn a_readers_time_is_the_tenants_too() {
 
 #[test]
 fn an_upgrade_pays_for_itself() {
-    let clock = Clock::manual();
-    let owners = Owners::new(1, clock.clone());
+    let owners = Owners::new(1, Clock::manual());
     let slow = Arc::new(Slow::new());
     let (mut owner, reader) = owners.open::<Secret>(config("honest"), Arc::new(NativeLru)).unwrap();
     (0..9).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
@@ -190,8 +189,10 @@ fn an_upgrade_pays_for_itself() {
     assert_eq!(owner.stats().put_off, 0);
 }
 
+type Opened = (Owner<Secret>, Reader<Secret>);
+
 /// A slow cache and an honest one, both proven, whose updates say in which order they come.
-fn two(owners: &Owners) -> ([Arc<Slow>; 2], Vec<(Owner<Secret>, Reader<Secret>)>, Receiver<&'static str>) {
+fn two(owners: &Owners) -> ([Arc<Slow>; 2], Vec<Opened>, Receiver<&'static str>) {
     let (order, came) = channel();
     let guest = |name| {
         let order = Some(order.clone());
@@ -208,8 +209,7 @@ fn two(owners: &Owners) -> ([Arc<Slow>; 2], Vec<(Owner<Secret>, Reader<Secret>)>
 
 #[test]
 fn a_long_turn_is_paid_back_before_the_next_and_long_turns_go_elsewhere() {
-    let clock = Clock::manual();
-    let owners = Owners::new(1, clock.clone());
+    let owners = Owners::new(1, Clock::manual());
     let ([slow, honest], mut opened, came) = two(&owners);
     slow.owner_us.store(1_900, Ordering::Release);
     // Both have much to do, and one of them takes a thousand times as long for each.
@@ -230,8 +230,7 @@ fn a_long_turn_is_paid_back_before_the_next_and_long_turns_go_elsewhere() {
 
 #[test]
 fn a_guest_sees_nothing_of_how_old_the_process_is() {
-    let clock = Clock::manual();
-    let owners = Owners::new(1, clock.clone());
+    let owners = Owners::new(1, Clock::manual());
     let seen = |_| {
         let slow = Arc::new(Slow::new());
         let _opened = open(&owners, &slow);
@@ -311,8 +310,7 @@ impl Callbacks for Trapping {
 
 #[test]
 fn a_slow_guest_with_a_full_mailbox_is_handed_over_without_being_asked() {
-    let clock = Clock::manual();
-    let owners = Owners::new(1, clock.clone());
+    let owners = Owners::new(1, Clock::manual());
     let slow = Arc::new(Slow::new());
     let (mut owner, reader) = open(&owners, &slow);
     slow.owner_us.store(36_000, Ordering::Release);

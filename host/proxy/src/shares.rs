@@ -137,7 +137,7 @@ impl Seat {
     }
 
     /// The client has sent something. False if the place is lost; otherwise it is safe until the next wait.
-    pub(crate) fn go_on(&mut self) -> bool {
+    pub(crate) fn go_on(&self) -> bool {
         let mut state = self.shares.state();
         if let Some((ticket, _)) = self.silent {
             state.go_on(&self.tenant.name, ticket);
