@@ -124,7 +124,11 @@ impl Line {
 
     pub(crate) fn serve(&self) {
         let mut from_ns = self.clock.thread_ns();
-        while let Some(work) = self.next() {
+        while let Some((work, has_waited)) = self.next() {
+            // Nobody pays for what the thread has dozed.
+            if has_waited {
+                from_ns = self.clock.thread_ns();
+            }
             // A panic here is our own bug: it ends this cache, and no other.
             let turn = catch_unwind(AssertUnwindSafe(|| Arc::clone(&work).turn())).unwrap_or_else(|_| {
                 work.close();
@@ -144,9 +148,9 @@ impl Line {
         queue.into_iter().for_each(|work| work.close());
     }
 
-    /// Waits for a cache with work. None once the line has been stopped.
-    fn next(&self) -> Option<Arc<dyn Work>> {
-        let mut state = self.state.lock();
+    /// Waits for a cache with work, and says whether it has waited. None once the line has been stopped.
+    fn next(&self) -> Option<(Arc<dyn Work>, bool)> {
+        let (mut state, mut has_waited) = (self.state.lock(), false);
         loop {
             if state.is_stopped {
                 return None;
@@ -165,7 +169,7 @@ impl Line {
             if let Some(work) = state.pop() {
                 state.dozes = DOZES;
                 if self.is_line_of(&work) {
-                    return Some(work);
+                    return Some((work, has_waited));
                 }
                 // It has been moved since it was queued.
                 drop(state);
@@ -177,6 +181,7 @@ impl Line {
             state.is_dozing = state.dozes > 0;
             state.dozes = state.dozes.saturating_sub(1);
             let wait = wait.min(if state.is_dozing { DOZE } else { WAIT_MAX });
+            has_waited = true;
             state = self.wake.wait_for(state, wait);
             state.is_dozing = false;
         }
