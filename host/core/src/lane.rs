@@ -41,6 +41,11 @@ impl Lane {
         Self { is_long: true, turns_left: TURNS_TO_PROVE, until_ms: 0, parole_ms: PAROLE_MS_MIN, relapsed_ms: 0 }
     }
 
+    /// Among the long ones from now on: what is left to do is to end.
+    fn leave(&mut self) {
+        (self.is_long, self.turns_left, self.until_ms) = (true, u32::MAX, u64::MAX);
+    }
+
     /// Notes a turn, and says whether the cache's next turn is among the long ones.
     pub(crate) fn note(&mut self, now_ms: u64, turn_ns: u64) -> bool {
         if turn_ns > LONG_NS {
@@ -78,6 +83,15 @@ impl Lines {
 
     pub(crate) fn line(&self) -> &Arc<Line> {
         if self.is_long.load(Ordering::Acquire) { &self.long } else { &self.short }
+    }
+
+    /// Has the next turn be among the long ones, and all after it. Says whether they were there already.
+    pub(crate) fn leave(&self) -> bool {
+        let was_long = self.is_long.swap(true, Ordering::AcqRel);
+        if !was_long {
+            self.lane.lock().leave();
+        }
+        was_long
     }
 
     /// Pays for a turn. The next one may be on the other line.

@@ -149,6 +149,10 @@ impl<V: Value> Work for Cache<V> {
         }
         self.purge(&mut side);
         if self.is_closing.load(Ordering::Acquire) {
+            // A guest may take all of its grant to end.
+            if !self.lines.leave() {
+                return Turn::Again;
+            }
             if let Some(running) = self.instances.iter().find_map(Instance::remove) {
                 self.terminate_one(running);
                 return Turn::Again;
