@@ -26,7 +26,8 @@ use innkeeper_serve::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
-    time::{Duration, Instant, timeout},
+    task::JoinSet,
+    time::{Duration, Instant, sleep, timeout},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -210,10 +211,18 @@ fn a_silent_handshake_gives_its_place_to_one_that_goes_on() {
         }
         let open = clients.visits(3, "shop", 3).await;
         assert_eq!(open.len(), 3, "each gets a place");
-        for lost in &mut silent[..3] {
-            assert!(is_closed(lost).await, "that of the one that has been silent the longest");
+        // Which of two comes first that fell silent at about the same time is nobody's to say.
+        let mut ends: JoinSet<TcpStream> = JoinSet::new();
+        for mut stream in silent {
+            ends.spawn(async move {
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                stream
+            });
         }
-        silent
+        for _ in 0..3 {
+            assert!(timeout(SOON, ends.join_next()).await.is_ok(), "those of some that were silent");
+        }
+        ends
     });
     let stats = served.settled("shop");
     assert_eq!((stats.displaced, stats.failed, stats.rejected), (3, 0, [0; 4]));
@@ -261,9 +270,15 @@ fn clients_before_their_hello_keep_nobody_out() {
         for stream in silent.iter_mut().chain(&mut slow).take(20) {
             assert!(is_closed(stream).await, "the longest there are closed");
         }
+        // Those that the system has queued are still accepted.
+        let totals = || served.server.proxy().totals();
+        let are_enough = async {
+            while totals().displaced < 75 || totals().before_hello > 10 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(timeout(SOON, are_enough).await.is_ok(), "{:?}", totals());
     });
-    let totals = served.server.proxy().totals();
-    assert!(totals.displaced >= 75 && totals.before_hello <= 10, "{totals:?}");
 }
 
 #[test]
