@@ -12,15 +12,15 @@ type Text = fn() -> String;
 
 /// Put into the module `quiet.wat`, as the attacks by hand are.
 pub(crate) const MODULES: [(Hostile, Text); 13] = [
-    (("bomb-functions", "has 20 000 functions", Load), functions),
+    (("bomb-functions", "has 20 000 functions", Serves), functions),
     (("bomb-locals", "has a function of 49 000 locals", Serves), locals),
-    (("bomb-types", "has 30 000 types", Load), types),
+    (("bomb-types", "has 30 000 types", Serves), types),
     (("bomb-blocks", "has 10 000 blocks within each other", Serves), blocks),
     (("bomb-straight", "has a function of 100 000 operations without a branch", Serves), straight),
     (("bomb-live", "has a function with 500 values alive at once", Serves), live),
     (("bomb-branches", "has a branch with 65 000 targets", Serves), branches),
     (("bomb-calls", "has a function of 50 000 calls", Serves), calls),
-    (("bomb-exports", "has a module with 10 000 exports", Load), exports),
+    (("bomb-exports", "has a module with 10 000 exports", Serves), exports),
     (("bomb-segments", "has 50 000 data segments", Load), segments),
     (("bomb-data", "has 3 MiB of data", Serves), data),
     (("bomb-name", "has a function whose name has 90 000 letters", Serves), name),

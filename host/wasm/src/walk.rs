@@ -17,7 +17,7 @@ use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload, Section
 use self::{module::Module, work::Work};
 use crate::LoadError;
 
-/// The most of what is counted over a whole component. Guests of every language here have less than half of it.
+/// The most of what is counted over a whole component. Guests of every language here have less than a tenth.
 mod most {
     /// Components and core modules within each other.
     pub(super) const DEPTH: u64 = 16;
@@ -36,15 +36,12 @@ mod most {
     /// Of the parameters and results of each type and function of one core module, the square. A compiler's time for the
     /// code that passes them follows that.
     pub(super) const SQUARES: u64 = 50_000_000;
-    /// Functions that one core module imports, and tables.
+    /// Types of one core module, and tables.
     pub(super) const DECLARED: u64 = 100_000;
-    /// Types of core modules. Whoever loads the machine code keeps some 7 KiB for each.
-    pub(super) const TYPES: u64 = 8_000;
 }
 
-/// For so many bytes that a component may have, it may have a function, so a small one 5 005: the code of each is kept until all have
-/// theirs, and whoever loads it keeps up to 11 KiB for each.
-const BYTES_PER_FUNCTION: u64 = 838;
+/// For so many bytes that a component may have, it may have a function: the code of each is kept until all have theirs.
+const BYTES_PER_FUNCTION: u64 = 100;
 
 /// For each byte that a component may have, the compiler may take so many for one function: 256 MiB for a small guest.
 const MEMORY_PER_BYTE: u64 = 64;
@@ -114,7 +111,6 @@ struct Totals {
     type_bytes: u64,
     modules: u32,
     functions: u64,
-    types: u64,
     locals: u64,
 }
 
@@ -144,11 +140,6 @@ impl Walk<'_> {
             Payload::CodeSectionEntry(body) => {
                 self.totals.locals = self.totals.locals.saturating_add(self.module.body(&body)?);
                 within(self.totals.locals, most::LOCALS, || "locals of functions".into(), "declare fewer")
-            }
-            Payload::TypeSection(section) => {
-                self.totals.types += u64::from(section.count());
-                within(self.totals.types, most::TYPES, || "types of core modules".into(), "declare fewer")?;
-                self.module.enter(self.bytes, Payload::TypeSection(section))
             }
             of_module => self.module.enter(self.bytes, of_module),
         }

@@ -48,10 +48,10 @@ fn a_compiler_that_wants_too_much_memory_or_time_ends_alone_and_the_limit_is_nam
     let engine = engine();
     let limits = Limits { compile_memory_bytes: 64 << 20, ..Limits::new(SizeClass::Small) };
     let before = peak_kib();
-    let refusal = load(&engine, component("bomb-straight"), &limits).err().unwrap();
+    let refusal = load(&engine, component("bomb-functions"), &limits).err().unwrap();
     assert!(matches!(refusal, LoadError::CompileMemory { limit_bytes } if limit_bytes == 64 << 20), "{refusal}");
     let limits = Limits { compile: Duration::from_millis(1), ..Limits::new(SizeClass::Small) };
-    let refusal = load(&engine, component("bomb-straight"), &limits).err().unwrap();
+    let refusal = load(&engine, component("bomb-functions"), &limits).err().unwrap();
     assert!(matches!(refusal, LoadError::CompileTime { .. }), "{refusal}");
     assert!(peak_kib() - before < 32 << 10, "{} KiB, and {before} before", peak_kib());
     assert!(load(&engine, component("rust-lru"), &Limits::new(SizeClass::Small)).is_ok(), "the next is compiled");
