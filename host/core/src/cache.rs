@@ -479,10 +479,8 @@ impl<V: Value> Cache<V> {
 
     /// Asks no instance any more, until [`Cache::resume`]. The owner thread drops them in its next turn.
     pub(crate) fn suspend(self: &Arc<Self>) {
-        self.with_breaker(Breaker::hold);
-        self.end_waking();
         tracing::info!(tenant = self.keeper.tenant, role = self.keeper.role.name(), "suspended by the operator");
-        self.hurry();
+        self.retire();
     }
 
     /// Asks no instance any more, as the cache gives way to another one.
