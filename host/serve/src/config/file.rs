@@ -497,7 +497,7 @@ pub struct Guests {
     /// The threads that own caches. Without this, one for each core, at most four.
     pub owner_threads: Option<usize>,
     /// Room for instances of small guests. Each tenant takes its readers once for each role, and three times as
-    /// many while it is changed; four tenants are changed at a time.
+    /// many while it is changed.
     pub instances_small: u32,
     /// Room for instances of large guests.
     pub instances_large: u32,
