@@ -32,5 +32,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         }
     }
     let length = ANSWER.len();
-    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{ANSWER}")
+    // In one write, so that it arrives as one record and a client prints nothing in between.
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{ANSWER}");
+    stream.write_all(answer.as_bytes())
 }
