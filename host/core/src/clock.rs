@@ -1,4 +1,4 @@
-//! The clock of a cache: milliseconds, monotonic, coarse, injected; and how long a thread has had a core.
+//! The clock of a cache: milliseconds, monotonic, coarse, injected; and the time of a thread on a core.
 
 use std::{
     cell::Cell,
@@ -12,7 +12,7 @@ use std::{
 use coarsetime::Instant;
 use cpu_time::ThreadTime;
 
-/// Where a cache reads the time. Clones show the same time.
+/// The source of a cache's time. Clones show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -26,12 +26,12 @@ enum Source {
 #[derive(Debug)]
 struct Manual {
     now_ms: AtomicU64,
-    /// Whether the machine says how long a thread has had a core.
+    /// True if the machine tells the time of a thread on a core.
     is_at_work: bool,
 }
 
 thread_local! {
-    /// How long this thread has had a core by what [`Clock::work`] says, in nanoseconds.
+    /// The time of this thread on a core, as [`Clock::work`] has it, in nanoseconds.
     static WORKED_NS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -61,7 +61,7 @@ impl Clock {
         }
     }
 
-    /// How long the running thread has had a core, in nanoseconds. Costs a system call: a fifth of a microsecond.
+    /// The time of the running thread on a core, in nanoseconds. Costs a system call: a fifth of a microsecond.
     pub(crate) fn thread_ns(&self) -> u64 {
         match &self.0 {
             Source::Manual(manual) if !manual.is_at_work => WORKED_NS.get(),
@@ -69,7 +69,7 @@ impl Clock {
         }
     }
 
-    /// How long a thread that has nothing to do until `at_ms` may wait before it reads the clock again.
+    /// The longest wait of a thread that has nothing to do until `at_ms`, before it reads the clock again.
     pub(crate) fn wait_for(&self, at_ms: u64) -> Duration {
         match &self.0 {
             Source::System(_) => Duration::from_millis(at_ms.saturating_sub(self.now_ms())),
@@ -93,7 +93,7 @@ impl Clock {
     }
 }
 
-/// How long the running thread has had a core, by the machine. It never fails for one's own thread.
+/// The time of the running thread on a core, by the machine. It never fails for one's own thread.
 fn thread_ns() -> u64 {
     u64::try_from(ThreadTime::now().as_duration().as_nanos()).unwrap_or(u64::MAX)
 }

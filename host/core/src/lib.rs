@@ -23,60 +23,53 @@
 //!
 //! Absent on purpose: any knowledge of WebAssembly, of TLS, and of where settings come from.
 
-mod scalar;
-mod callbacks;
-mod fault;
-mod limits;
-mod secret;
-mod vault;
-mod owner;
-mod reader;
-mod mailbox;
-mod lru;
+// The rooms, from the ground up: each sees those above it in this list, and none below.
 mod clock;
-mod stats;
-mod error;
-
-mod breaker;
-mod budget;
-mod cache;
-mod fingerprint;
-mod journal;
-mod keeper;
-mod lane;
-mod line;
-mod moving;
-mod order;
-mod select;
-mod solo;
 mod sync;
-mod turn;
-mod upgrade;
 
-/// What a [`Value`] promises, for those who implement it.
+mod contract;
+mod vault;
+
+mod guest;
+
+mod cache;
+
+mod owner;
+
+/// The promise of a [`Value`], for those who implement it.
 pub use zeroize::ZeroizeOnDrop;
 
 pub use crate::{
-    budget::Budget,
-    callbacks::{Call, Callback, Callbacks, Guest, Host},
-    clock::Clock,
-    error::{FoldError, LimitError, OpenError, Refusal, UpgradeError},
-    fault::{Fault, FaultKind, Misuse},
-    journal::{FaultNote, LogLine, Recent},
-    keeper::log_line,
-    limits::{Grant, Limits, SizeClass},
-    lru::NativeLru,
-    mailbox::Mailbox,
-    owner::{CacheConfig, Owner, Owners},
-    reader::{Found, Reader, Size},
-    scalar::{
-        Acc, CacheRef, Claim, Element, FoldFun, InitArgs, Key, Level, PartialKey, Property, Role, SCALAR_END, Session,
-        SessionId, SessionInfo,
+    cache::{
+        inbox::UpgradeReport,
+        mailbox::Mailbox,
+        reader::{Found, Reader, Size},
+        recent::{FaultNote, LogLine, Recent},
+        select::Picked,
+        stats::{CacheState, CacheStats, Card, Shown, Statistic, StatisticKind, Unit},
     },
-    secret::{Secret, Value},
-    select::Picked,
-    solo::{Outcome, Solo, Unopened},
-    stats::{CacheState, CacheStats, CallTimes, Miss},
-    upgrade::UpgradeReport,
-    vault::{Held, Name, NotHeld, Overflow, OwnedName, Taken, TakenOut, Terms, Vault, VaultBounds},
+    clock::Clock,
+    contract::{
+        callbacks::{Call, Callback, Callbacks, Guest, Host},
+        error::{FoldError, LimitError, Miss, OpenError, Refusal, UpgradeError},
+        fault::{Fault, FaultKind, Misuse},
+        limits::{Grant, Limit, LimitUnit, Limits, Quantity, SizeClass},
+        scalar::{
+            Acc, CacheRef, Claim, Element, FoldFun, InitArgs, Key, Level, PartialKey, Property, Role, SCALAR_END,
+            Session, SessionId, SessionInfo,
+        },
+        text::log_line,
+    },
+    guest::{
+        budget::Budget,
+        meter::CallTimes,
+        native_lru::NativeLru,
+        solo::{Outcome, Solo, Unopened},
+    },
+    owner::{open::CacheConfig, owner::Owner, threads::Owners},
+    vault::{
+        name::{Name, OwnedName},
+        secret::{Secret, Value},
+        vault::{Held, NotHeld, Overflow, Taken, TakenOut, Terms, Vault, VaultBounds},
+    },
 };

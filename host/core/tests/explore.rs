@@ -416,7 +416,7 @@ fn an_operators_suspension_loses_no_session_and_ends() {
             reader.mailbox().suspend();
             assert!(post(reader.mailbox(), &live, 3, 0));
             assert_eq!((lookup(&reader, 1), take(&reader, 2)), (None, None), "no guest is asked");
-            assert!(reader.stats().is_held);
+            assert!(reader.stats().is_suspended_by_operator);
             reader.mailbox().resume();
             // As fast as an operator never is.
             if thread_rng().gen_bool(0.5) {

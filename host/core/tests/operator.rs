@@ -166,7 +166,7 @@ fn a_suspended_guest_is_asked_nothing_and_every_session_is_kept() {
         house.reader.mailbox().suspend();
         house.owner.settle();
         let stats = house.owner.stats();
-        assert_eq!((stats.state, stats.is_held, stats.memory_bytes), (CacheState::Suspended, true, 0));
+        assert_eq!((stats.state, stats.is_suspended_by_operator, stats.memory_bytes), (CacheState::Suspended, true, 0));
         let calls = house.calls();
         assert_eq!(house.reader.lookup_or_why(name(&[1])), Err(Miss::Down));
         assert_eq!(house.reader.take_or_why(name(&[1])), Err(Miss::Down));
@@ -180,7 +180,7 @@ fn a_suspended_guest_is_asked_nothing_and_every_session_is_kept() {
         assert_eq!((house.calls(), house.owner.stats().sessions), (calls, 19));
         house.reader.mailbox().resume();
         house.await_state(CacheState::Running);
-        assert!(!house.owner.stats().is_held);
+        assert!(!house.owner.stats().is_suspended_by_operator);
         assert!((1..20).all(|id| house.reader.lookup(name(&[id])).is_some()));
         assert_eq!((house.reader.size().claimed, house.owner.stats().restarts), (Some(19), readers as u64));
     }
@@ -191,7 +191,7 @@ fn resuming_ends_a_suspension_for_faults_at_once() {
     let mut house = House::open(1);
     house.update(0..1);
     house.trip();
-    assert!(!house.owner.stats().is_held);
+    assert!(!house.owner.stats().is_suspended_by_operator);
     house.watched.faults.store(false, Ordering::Release);
     house.reader.mailbox().resume();
     house.await_state(CacheState::Running);
@@ -240,7 +240,7 @@ fn a_suspended_cache_can_end() {
     house.owner.terminate();
     house.reader.mailbox().resume();
     let stats = house.reader.stats();
-    assert_eq!((stats.state, stats.is_held, stats.sessions), (CacheState::Ended, false, 0));
+    assert_eq!((stats.state, stats.is_suspended_by_operator, stats.sessions), (CacheState::Ended, false, 0));
     assert_eq!(house.watched.calls.load(Ordering::Acquire), calls, "not even told");
 }
 

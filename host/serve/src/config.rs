@@ -9,7 +9,6 @@ pub mod reference;
 
 mod document;
 mod files;
-mod limits;
 mod problem;
 mod settings;
 mod tenant;
@@ -30,6 +29,7 @@ use innkeeper_proxy::{
 use serde::Deserialize as _;
 use zeroize::Zeroizing;
 
+pub(crate) use self::reference::lower_first;
 pub use self::{
     document::At,
     problem::{Problem, Problems},

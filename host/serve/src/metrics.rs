@@ -2,13 +2,15 @@
 //! operator's reference is made of the same table.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
+    sync::LazyLock,
     time::{Duration, UNIX_EPOCH},
 };
 
 use innkeeper_proxy::{
     ProxyStats, Rejection, TenantStats, Times, UpstreamStats,
-    core::{CacheState, CacheStats, CallTimes, Callback, FaultKind, Miss, Role},
+    core::{CacheState, CacheStats, CallTimes, Callback, FaultKind, Miss, Role, Statistic, StatisticKind, Unit},
 };
 use prometheus::{
     Encoder as _, TextEncoder,
@@ -16,6 +18,7 @@ use prometheus::{
 };
 
 use crate::{
+    config::lower_first,
     state::State,
     tenants::{Standing, Trouble},
 };
@@ -32,32 +35,62 @@ pub enum Kind {
 }
 
 /// One metric.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Definition {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What kind of number it is.
+    /// The kind of number.
     pub kind: Kind,
-    /// Its labels.
-    pub labels: &'static [&'static str],
-    /// What it counts.
-    pub what: &'static str,
-    /// When to worry; empty where it informs only.
-    pub worry: &'static str,
+    /// The labels.
+    pub labels: Vec<&'static str>,
+    /// The meaning.
+    pub what: Cow<'static, str>,
+    /// The sign of trouble, and its usual cause; empty where it informs only.
+    pub worry: Cow<'static, str>,
 }
 
 macro_rules! metrics {
     ($($place:ident $kind:ident $name:literal [$($label:literal),*] $what:literal, $worry:literal;)*) => {
-        /// The metrics, as numbers into [`METRICS`].
+        /// The metrics that are defined here, as numbers into [`METRICS`].
         #[derive(Clone, Copy)]
         enum Id { $($place),* }
 
-        /// Every metric.
-        pub const METRICS: &[Definition] = &[$(Definition {
-            name: $name, kind: Kind::$kind, labels: &[$($label),*], what: $what, worry: $worry,
-        }),*];
+        fn defined_here() -> Vec<Definition> {
+            vec![$(Definition {
+                name: $name,
+                kind: Kind::$kind,
+                labels: vec![$($label),*],
+                what: $what.into(),
+                worry: $worry.into(),
+            }),*]
+        }
     };
+}
+
+/// Every metric: those defined here, and those that the core's statistics make.
+pub static METRICS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
+    let mut all = defined_here();
+    CacheStats::ALL.iter().for_each(|statistic| add_definition(&mut all, statistic));
+    all
+});
+
+/// Adds a statistic's metric, or its part of one that is there.
+fn add_definition(all: &mut Vec<Definition>, statistic: &Statistic) {
+    let Statistic { metric, label, doc, worry, kind, .. } = *statistic;
+    let doc = doc.trim();
+    let what = label.map_or_else(|| doc.to_owned(), |(_, value)| format!("`{value}`: {}", lower_first(doc)));
+    if let Some(own) = all.iter_mut().find(|own| own.name == metric) {
+        own.what = format!("{} {what}", own.what).into();
+        own.worry = format!("{} {worry}", own.worry).trim().to_owned().into();
+        return;
+    }
+    let kind = match kind {
+        StatisticKind::Counter => Kind::Counter,
+        StatisticKind::Gauge => Kind::Gauge,
+    };
+    let labels = ["tenant", "role"].into_iter().chain(label.map(|(name, _)| name)).collect();
+    all.push(Definition { name: metric, kind, labels, what: what.into(), worry: worry.into() });
 }
 
 metrics! {
@@ -87,27 +120,12 @@ metrics! {
     Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"] "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, `resumed`, `failed`, and in the role `server` `displaced`, where one waited for its client and a new connection needed its place.", "`displaced` grows: a flood of handshakes that their clients do not go on with. `failed` grows faster than clients break off; or `resumed` falls beside `full` where clients come back.";
     HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"] "How long completed handshakes took. In the role `client`, full and resumed ones together.", "The upper buckets fill: the machine is short of cores, or the guest of a tenant takes its time.";
     Lookups Counter "innkeeper_lookups_total" ["tenant", "role"] "Sessions that were asked for.", "";
-    Hits Counter "innkeeper_lookup_hits_total" ["tenant", "role"] "Lookups that gave a session.", "";
     Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"] "Lookups that gave none, by cause.", "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more fuel than it may. `over-time`: it takes more time on a core than it may. `declined`: it forgets. `absent` and `expired` are as clients do.";
-    Updates Counter "innkeeper_updates_total" ["tenant", "role"] "Sessions registered.", "";
-    Refused Counter "innkeeper_updates_refused_total" ["tenant", "role"] "Sessions that the vault did not take.", "It grows: sessions are larger than `session_bytes`, as with long chains of client certificates.";
-    Evictions Counter "innkeeper_evictions_total" ["tenant", "role", "by"] "Sessions that left before they were used up: by the `guest`, by `overflow` of the vault, by `expiry`, by `revocation`.", "`overflow` grows while sessions are young: raise `sessions` or `vault_bytes`.";
-    Sessions Gauge "innkeeper_sessions" ["tenant", "role"] "Sessions in the vault.", "";
-    VaultBytes Gauge "innkeeper_vault_bytes" ["tenant", "role"] "What they take.", "";
     Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_calls_total)`, grows with the number of sessions: the guest does not scale.";
-    GuestSeconds Counter "innkeeper_guest_cpu_seconds_total" ["tenant", "role", "thread"] "Time on a core that the tenant's guest has taken, by thread: `owner`, with what is done around its calls, or `reader`, of which a sample of lookups stands for all.", "Its rate comes near the limit `time_ms_per_s`, both roles and threads together: the guest is slow, and is asked less.";
-    PutOff Counter "innkeeper_turns_put_off_total" ["tenant", "role"] "Turns on an owner thread that waited since the tenant had used up its fuel or its time.", "It grows: see `innkeeper_guest_cpu_seconds_total` and `innkeeper_fuel_total`.";
     Calls Counter "innkeeper_calls_total" ["tenant", "role", "callback"] "Calls into the guest.", "";
     CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, of one in sixteen that somebody waited for, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
     Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"] "Calls of the guest that did not end as they should.", "It grows: see the tenant's page for the last ones.";
-    FalseClaims Counter "innkeeper_false_claims_total" ["tenant", "role"] "Answers of the guest that the vault refused.", "It grows: the guest is broken or hostile. No session was misused.";
-    Restarts Counter "innkeeper_restarts_total" ["tenant", "role"] "Instances built anew after a fault.", "";
-    Wakes Counter "innkeeper_wakes_total" ["tenant", "role"] "Instances built anew since an idle cache was used again.", "It grows fast: `guest.idle_s` is too short for the tenant.";
-    Upgrades Counter "innkeeper_upgrades_total" ["tenant", "role", "result"] "Exchanges of the guest: `made`, `refused` since the new one failed, `rolled-back` since it failed later.", "`refused` or `rolled-back` grows: the component file has a guest that does not do.";
     StateOf Gauge "innkeeper_state" ["tenant", "role", "state"] "1 for the state that the cache is in, 0 for the others.", "`suspended` is 1: the guest is not asked; see the playbook.";
-    GuestMemory Gauge "innkeeper_guest_memory_bytes" ["tenant", "role"] "Linear memory of the guest's instances.", "It grows to `memory_bytes` while the number of sessions does not.";
-    PostsDropped Counter "innkeeper_posts_dropped_total" ["tenant", "role"] "Messages that the owner thread had no room for: their sessions are not kept.", "It grows: the guest's `update` is too slow for the tenant's handshakes.";
-    LogLines Counter "innkeeper_log_lines_total" ["tenant", "role", "result"] "The guest's log lines, `written` or `dropped` for their rate.", "";
 }
 
 /// Collects samples, each metric's together.
@@ -118,7 +136,7 @@ impl Page {
         let family = |definition: &Definition| {
             let mut family = MetricFamily::default();
             family.set_name(definition.name.to_owned());
-            family.set_help(definition.what.to_owned());
+            family.set_help(definition.what.to_string());
             family.set_field_type(match definition.kind {
                 Kind::Counter => MetricType::COUNTER,
                 Kind::Gauge => MetricType::GAUGE,
@@ -131,12 +149,28 @@ impl Page {
 
     #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
     fn add(&mut self, id: Id, labels: &[&str], value: u64) {
-        self.add_f64(id, labels, value as f64);
+        self.add_f64(id as usize, labels, value as f64);
     }
 
-    fn add_f64(&mut self, id: Id, labels: &[&str], value: f64) {
-        let mut metric = labelled(id, labels);
-        match METRICS[id as usize].kind {
+    /// Adds a statistic of a tenant's cache to its metric.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
+    fn add_statistic(&mut self, statistic: &Statistic, [tenant, role]: [&str; 2], stats: &CacheStats) {
+        let place = METRICS.iter().position(|own| own.name == statistic.metric);
+        let place = place.expect("each statistic's metric is defined");
+        let value = statistic.of(stats);
+        let value = match statistic.unit {
+            Unit::Ns => Duration::from_nanos(value).as_secs_f64(),
+            Unit::Count | Unit::Bytes => value as f64,
+        };
+        match statistic.label {
+            Some((_, part)) => self.add_f64(place, &[tenant, role, part], value),
+            None => self.add_f64(place, &[tenant, role], value),
+        }
+    }
+
+    fn add_f64(&mut self, place: usize, labels: &[&str], value: f64) {
+        let mut metric = labelled(place, labels);
+        match METRICS[place].kind {
             Kind::Counter => {
                 let mut counter = Counter::default();
                 counter.set_value(value);
@@ -148,7 +182,7 @@ impl Page {
                 metric.set_gauge(gauge);
             }
         }
-        self.0[id as usize].mut_metric().push(metric);
+        self.0[place].mut_metric().push(metric);
     }
 
     /// `bounds` are in seconds; the last of `counts` is of those above all.
@@ -165,7 +199,7 @@ impl Page {
         histogram.set_bucket(buckets.collect());
         histogram.set_sample_count(counts.iter().sum());
         histogram.set_sample_sum(sum_s);
-        let mut metric = labelled(id, labels);
+        let mut metric = labelled(id as usize, labels);
         metric.set_histogram(histogram);
         self.0[id as usize].mut_metric().push(metric);
     }
@@ -178,8 +212,8 @@ impl Page {
     }
 }
 
-fn labelled(id: Id, values: &[&str]) -> Metric {
-    let names = METRICS[id as usize].labels;
+fn labelled(place: usize, values: &[&str]) -> Metric {
+    let names = &METRICS[place].labels;
     debug_assert_eq!(names.len(), values.len(), "a value for each label");
     let pair = |(name, value): (&&str, &&str)| {
         let mut pair = LabelPair::default();
@@ -214,7 +248,7 @@ fn add_process(page: &mut Page, state: &State) {
     let seconds =
         |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
     page.add(Id::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1);
-    page.add_f64(Id::StartTime, &[], seconds(state.started));
+    page.add_f64(Id::StartTime as usize, &[], seconds(state.started));
     if let Some(bytes) = resident_bytes() {
         page.add(Id::ResidentMemory, &[], bytes);
     }
@@ -224,7 +258,7 @@ fn add_process(page: &mut Page, state: &State) {
     page.add(Id::LogLinesLost, &[], crate::log::lines_lost());
     let (when, is_ok) = state.last_reload().map_or((state.started, true), |(when, what)| (when, what.is_ok()));
     page.add(Id::ReloadOk, &[], is_ok.into());
-    page.add_f64(Id::ReloadTime, &[], seconds(when));
+    page.add_f64(Id::ReloadTime as usize, &[], seconds(when));
     let result = match (is_ok, state.troubles().is_empty()) {
         (false, _) => "refused",
         (true, false) => "partly",
@@ -311,19 +345,8 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     let own = [tenant, role];
     let with = |label| [tenant, role, label];
     page.add(Id::Lookups, &own, stats.hits + stats.misses.iter().sum::<u64>());
-    page.add(Id::Hits, &own, stats.hits);
     Miss::ALL.iter().for_each(|cause| page.add(Id::Misses, &with(cause.name()), stats.misses(*cause)));
-    page.add(Id::Updates, &own, stats.updates);
-    page.add(Id::Refused, &own, stats.refused);
-    let left = [
-        ("guest", stats.evicted),
-        ("overflow", stats.overflowed),
-        ("expiry", stats.expired),
-        ("revocation", stats.revoked),
-    ];
-    left.into_iter().for_each(|(by, count)| page.add(Id::Evictions, &with(by), count));
-    page.add(Id::Sessions, &own, stats.sessions);
-    page.add(Id::VaultBytes, &own, stats.vault_bytes);
+    CacheStats::ALL.iter().for_each(|statistic| page.add_statistic(statistic, own, stats));
     let bounds = CallTimes::BOUNDS_NS.map(|ns| ns as f64 / 1e9);
     // A callback that has not been called has nothing to tell.
     for callback in Callback::ALL.into_iter().filter(|callback| stats.calls(*callback) > 0) {
@@ -334,20 +357,7 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
         page.add_histogram(Id::CallSeconds, &with(callback.name()), &bounds, &times.counts, sum_s);
     }
     FaultKind::ALL.iter().for_each(|kind| page.add(Id::Faults, &with(kind.name()), stats.faults(*kind)));
-    page.add(Id::FalseClaims, &own, stats.false_claims);
-    page.add(Id::Restarts, &own, stats.restarts);
-    page.add(Id::Wakes, &own, stats.wakes);
-    let upgrades = [("made", stats.upgrades), ("refused", stats.upgrades_refused), ("rolled-back", stats.rollbacks)];
-    upgrades.into_iter().for_each(|(result, count)| page.add(Id::Upgrades, &with(result), count));
     CacheState::ALL.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
-    page.add(Id::GuestMemory, &own, stats.memory_bytes);
-    page.add(Id::PostsDropped, &own, stats.posts_dropped);
-    page.add(Id::PutOff, &own, stats.put_off);
-    for (thread, ns) in [("owner", stats.owner_ns), ("reader", stats.reader_ns)] {
-        page.add_f64(Id::GuestSeconds, &with(thread), Duration::from_nanos(ns).as_secs_f64());
-    }
-    page.add(Id::LogLines, &with("written"), stats.log_lines);
-    page.add(Id::LogLines, &with("dropped"), stats.log_lines_dropped);
 }
 
 /// What each metric means and when to worry, as Markdown.
@@ -356,7 +366,7 @@ pub fn markdown() -> String {
         "# Metrics\n\nMade from the definitions by `innkeeper serve --reference`. The roles are `server`, for clients that \
          connect, and `client`, for upstreams that speak TLS.\n\n| metric | kind | labels | what | when to worry |\n|---|---|---|---|---|\n",
     );
-    for Definition { name, kind, labels, what, worry } in METRICS {
+    for Definition { name, kind, labels, what, worry } in METRICS.iter() {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -366,4 +376,37 @@ pub fn markdown() -> String {
         text += &format!("| `{name}` | {kind} | {labels} | {what} | {worry} |\n");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statistic_of_the_core_is_a_metric_or_a_part_of_one() {
+        let reference = markdown();
+        let mut page = Page::new();
+        for statistic in CacheStats::ALL {
+            page.add_statistic(statistic, ["shop", "server"], &CacheStats::none());
+            assert!(reference.contains(&format!("| `{}` |", statistic.metric)), "{}", statistic.metric);
+        }
+        let text = page.into_text();
+        for Statistic { metric, label, .. } in CacheStats::ALL {
+            let label = label.map(|(name, value)| format!("{name}=\"{value}\"")).unwrap_or_default();
+            let start = format!("{metric}{{");
+            let is_there = text.lines().any(|line| line.starts_with(&start) && line.contains(&label));
+            assert!(is_there, "{metric} with {label} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_one_metric_agree_in_their_kind_and_label() {
+        for one in CacheStats::ALL {
+            for other in CacheStats::ALL.iter().filter(|other| other.metric == one.metric) {
+                let label = |of: &Statistic| of.label.map(|(name, _)| name);
+                assert_eq!((one.kind, label(one)), (other.kind, label(other)), "{}", one.metric);
+                assert!(one.name == other.name || one.label != other.label, "{} twice", one.metric);
+            }
+        }
+    }
 }

@@ -153,7 +153,7 @@ impl Instance {
         };
         let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new(&host)));
         let state =
-            State { host, call: Call::idle(), wasi, meter, deadline: Deadline::new(Duration::ZERO), host_fuel: 0 };
+            State { host, call: Call::default(), wasi, meter, deadline: Deadline::new(Duration::ZERO), host_fuel: 0 };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.meter);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.is_past()));
@@ -179,22 +179,11 @@ impl Instance {
         call: &mut Call,
         callback: impl FnOnce(&mut Store<State>, &Guest) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        check_stack(&self.engine)?;
         let grant = self.limits.grant(call.callback());
         meter_call(&mut self.store, &self.limits, grant);
-        let result = match call.callback() {
-            // It permits nothing and will have nothing to tell, so it need not be moved there and back.
-            Callback::Lookup | Callback::SelectSession | Callback::Size => {
-                self.store.data_mut().call.stand_for(call.callback());
-                callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks())
-            }
-            _ => {
-                std::mem::swap(&mut self.store.data_mut().call, call);
-                let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
-                std::mem::swap(&mut self.store.data_mut().call, call);
-                result
-            }
-        };
+        std::mem::swap(&mut self.store.data_mut().call, call);
+        let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
+        std::mem::swap(&mut self.store.data_mut().call, call);
         call.fuel = burned(&self.store, grant) + std::mem::take(&mut self.start_fuel);
         result.map_err(|error| fault(&self.engine, &self.store, &error, &self.limits, grant))
     }
@@ -284,6 +273,10 @@ fn wit_key(key: Key) -> types::Key {
 }
 
 impl Callbacks for Instance {
+    fn check_thread(&self) -> Result<(), Fault> {
+        check_stack(&self.engine)
+    }
+
     fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
         let properties = args.properties.iter();
         let args = types::InitArgs {

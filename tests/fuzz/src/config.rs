@@ -1,19 +1,19 @@
 //! Settings out of nowhere, and a cache under those that are taken.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arbitrary::Arbitrary;
 use innkeeper_core::{
-    CacheConfig, Clock, Budget, Grant, LimitError, Limits, Name, NativeLru, OpenError, Overflow, Owner, Owners,
+    Budget, CacheConfig, Clock, LimitError, Limits, Name, NativeLru, OpenError, Overflow, Owner, Owners,
     Property, Reader, Refusal, Role, Secret, SizeClass,
 };
 
-/// Settings, and what is done under them.
+/// Settings, and the steps under them.
 #[derive(Arbitrary, Debug)]
 pub struct Attempt {
     own: Settings,
     maxima: Settings,
-    /// Whose the budget is, where it is not the cache's own.
+    /// The limits of a budget that is not the cache's own.
     budget: Option<Settings>,
     readers: Value,
     tenant: String,
@@ -27,8 +27,8 @@ pub struct Attempt {
 #[derive(Arbitrary, Debug)]
 struct Settings {
     is_large: bool,
-    /// For each limit, in the order of [`Settings::limits`].
-    values: [Value; 22],
+    /// For each limit, in the order of [`Limits::ALL`].
+    values: [Value; Limits::ALL.len()],
 }
 
 /// A number in place of a default.
@@ -58,35 +58,13 @@ enum Step {
     Advance(u32),
 }
 
-/// How many steps one run has at most.
+/// The most steps of one run.
 const STEPS_MAX: usize = 40;
 
-/// Every limit that an error may name.
-const NAMES: [&str; 23] = [
-    "read.fuel",
-    "read.time_ms",
-    "write.fuel",
-    "write.time_ms",
-    "init.fuel",
-    "init.time_ms",
-    "whole.fuel",
-    "whole.time_ms",
-    "fuel_per_s",
-    "fuel_burst",
-    "memory_bytes",
-    "table_elements",
-    "component_bytes",
-    "compile_ms",
-    "host_call_bytes",
-    "log_line_bytes",
-    "log_lines_per_s",
-    "sessions",
-    "session_bytes",
-    "vault_bytes",
-    "lifetime_ms",
-    "mailbox",
-    "readers",
-];
+/// True if an error may name it.
+fn is_limit(name: &str) -> bool {
+    name == "readers" || Limits::ALL.iter().any(|limit| limit.name == name)
+}
 
 impl Value {
     fn number(self, default: u64) -> u64 {
@@ -103,38 +81,12 @@ impl Value {
 
 impl Settings {
     fn limits(&self) -> Limits {
-        let default = Limits::new(if self.is_large { SizeClass::Large } else { SizeClass::Small });
-        let mut values = self.values.iter();
-        let mut number = |default: u64| values.next().map_or(default, |value| value.number(default));
-        let mut size = |default: usize| usize::try_from(number(default as u64)).unwrap_or(usize::MAX);
-        let (memory_bytes, table_elements) = (size(default.memory_bytes), size(default.table_elements));
-        let (component_bytes, host_call_bytes) = (size(default.component_bytes), size(default.host_call_bytes));
-        let (log_line_bytes, session_bytes) = (size(default.log_line_bytes), size(default.session_bytes));
-        let (vault_bytes, mailbox) = (size(default.vault_bytes), size(default.mailbox));
-        // In nanoseconds, so that some are not whole milliseconds.
-        let time = |number: u64| Duration::from_nanos(number);
-        let nanos = |default: Duration| u64::try_from(default.as_nanos()).unwrap_or(u64::MAX);
-        let mut grant = |default: Grant| Grant { fuel: number(default.fuel), time: time(number(nanos(default.time))) };
-        Limits {
-            read: grant(default.read),
-            write: grant(default.write),
-            init: grant(default.init),
-            whole: grant(default.whole),
-            compile: time(number(nanos(default.compile))),
-            lifetime: time(number(nanos(default.lifetime))),
-            fuel_per_s: number(default.fuel_per_s),
-            fuel_burst: number(default.fuel_burst),
-            log_lines_per_s: u32::try_from(number(default.log_lines_per_s.into())).unwrap_or(u32::MAX),
-            sessions: u32::try_from(number(default.sessions.into())).unwrap_or(u32::MAX),
-            memory_bytes,
-            table_elements,
-            component_bytes,
-            host_call_bytes,
-            log_line_bytes,
-            session_bytes,
-            vault_bytes,
-            mailbox,
+        let mut limits = Limits::new(if self.is_large { SizeClass::Large } else { SizeClass::Small });
+        for (limit, value) in Limits::ALL.iter().zip(&self.values) {
+            let default = limit.of(&limits);
+            limit.set(&mut limits, value.number(default));
         }
+        limits
     }
 }
 
@@ -161,31 +113,16 @@ pub fn run(attempt: &Attempt) {
 }
 
 fn check_error(error: &LimitError) {
-    assert!(NAMES.contains(&error.name), "an unknown limit: {error}");
+    assert!(is_limit(error.name), "an unknown limit: {error}");
     assert!(error.value < error.least || error.value > error.most, "{error}");
     assert!(error.to_string().contains(error.name));
 }
 
 fn check_within(limits: &Limits, maxima: &Limits) {
     match limits.check_within(maxima) {
-        Ok(()) => {
-            let sizes = |limits: &Limits| {
-                let Limits { memory_bytes, table_elements, component_bytes, host_call_bytes, .. } = *limits;
-                let Limits { log_line_bytes, session_bytes, vault_bytes, mailbox, .. } = *limits;
-                let own = [memory_bytes, table_elements, component_bytes, host_call_bytes];
-                [own, [log_line_bytes, session_bytes, vault_bytes, mailbox]].concat()
-            };
-            let grants = |limits: &Limits| {
-                let grants = [limits.read, limits.write, limits.init, limits.whole];
-                grants.map(|grant| [u128::from(grant.fuel), grant.time.as_millis()]).concat()
-            };
-            assert!(sizes(limits).into_iter().zip(sizes(maxima)).all(|(own, most)| own <= most));
-            assert!(grants(limits).into_iter().zip(grants(maxima)).all(|(own, most)| own <= most));
-            assert!(limits.sessions <= maxima.sessions && limits.log_lines_per_s <= maxima.log_lines_per_s);
-            assert!(limits.lifetime.as_millis() <= maxima.lifetime.as_millis());
-        }
+        Ok(()) => assert!(Limits::ALL.iter().all(|limit| limit.of(limits) <= limit.of(maxima))),
         Err(error) => {
-            assert!(NAMES.contains(&error.name) && error.value > error.most, "{error}");
+            assert!(is_limit(error.name) && error.value > error.most, "{error}");
         }
     }
 }

@@ -82,26 +82,13 @@ struct Cache {
     state: &'static str,
     suspended_by_operator: bool,
     rolled_back: bool,
-    sessions: u64,
-    vault_bytes: u64,
-    guest_memory_bytes: u64,
-    hits: u64,
+    /// Every statistic that is a single number.
+    #[serde(flatten)]
+    statistics: BTreeMap<&'static str, u64>,
     misses: BTreeMap<&'static str, u64>,
-    updates: u64,
-    evicted: u64,
-    overflowed: u64,
-    expired: u64,
-    revoked: u64,
-    owner_ns: u64,
-    reader_ns: u64,
-    put_off: u64,
     fuel: BTreeMap<&'static str, u64>,
     calls: BTreeMap<&'static str, u64>,
     faults: BTreeMap<&'static str, u64>,
-    false_claims: u64,
-    restarts: u64,
-    wakes: u64,
-    upgrades: u64,
     lookup_ns_p50: u64,
     lookup_ns_p99: u64,
 }
@@ -210,30 +197,28 @@ impl Cache {
     fn new(stats: &CacheStats) -> Self {
         Self {
             state: stats.state.name(),
-            suspended_by_operator: stats.is_held,
+            suspended_by_operator: stats.is_suspended_by_operator,
             rolled_back: stats.is_rolled_back,
-            sessions: stats.sessions,
-            vault_bytes: stats.vault_bytes,
-            guest_memory_bytes: stats.memory_bytes,
-            hits: stats.hits,
+            statistics: CacheStats::ALL.iter().map(|statistic| (statistic.name, statistic.of(stats))).collect(),
             misses: Miss::ALL.iter().map(|cause| (cause.name(), stats.misses(*cause))).collect(),
-            updates: stats.updates,
-            evicted: stats.evicted,
-            overflowed: stats.overflowed,
-            expired: stats.expired,
-            revoked: stats.revoked,
-            owner_ns: stats.owner_ns,
-            reader_ns: stats.reader_ns,
-            put_off: stats.put_off,
             fuel: Callback::ALL.iter().map(|callback| (callback.name(), stats.fuel(*callback))).collect(),
             calls: Callback::ALL.iter().map(|callback| (callback.name(), stats.calls(*callback))).collect(),
             faults: FaultKind::ALL.iter().map(|kind| (kind.name(), stats.faults(*kind))).collect(),
-            false_claims: stats.false_claims,
-            restarts: stats.restarts,
-            wakes: stats.wakes,
-            upgrades: stats.upgrades,
             lookup_ns_p50: stats.lookup_ns.value_at_quantile(0.5),
             lookup_ns_p99: stats.lookup_ns.value_at_quantile(0.99),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statistic_of_the_core_is_in_the_api() {
+        let cache = serde_json::to_value(Cache::new(&CacheStats::none())).expect("numbers can be written");
+        for statistic in CacheStats::ALL {
+            assert!(cache.get(statistic.name).is_some_and(serde_json::Value::is_u64), "{}", statistic.name);
         }
     }
 }

@@ -71,7 +71,7 @@ impl Health {
         // Of a cache in the role server nothing need be said: every tenant has one.
         let where_of = |role: Role| if role == Role::Client { " (upstream)" } else { "" };
         if let Some((role, cache)) = in_state(CacheState::Suspended) {
-            let by = if cache.is_held { "by an operator" } else { "after faults" };
+            let by = if cache.is_suspended_by_operator { "by an operator" } else { "after faults" };
             return new(Level::Bad, "suspended", format!("{by}{}", where_of(role)));
         }
         if let Some((role, _)) = in_state(CacheState::Ended) {

@@ -1,8 +1,9 @@
 //! What can be written in the configuration file. The schema for editors and the reference are made of these types.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use indexmap::IndexMap;
+use innkeeper_proxy::core::{self, Quantity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -261,58 +262,49 @@ pub enum Overflow {
     InvalidateAll,
 }
 
-/// What a guest may use, and how much of its tenant's the vault keeps.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
-    /// One `lookup`, `select-session` or `size`.
-    #[serde(default)]
-    pub read: Grant,
-    /// One `update` or `delete`.
-    #[serde(default)]
-    pub write: Grant,
-    /// One `init`.
-    #[serde(default)]
-    pub init: Grant,
-    /// One `foldl` or `terminate`.
-    #[serde(default)]
-    pub whole: Grant,
-    /// Fuel that the tenant may burn in a second, over all its calls.
-    pub fuel_per_s: Option<u64>,
-    /// Fuel that the tenant may save up while it burns less. At least the largest grant.
-    pub fuel_burst: Option<u64>,
-    /// Time on a core that the tenant's guest may take in a second, in milliseconds, over all threads.
-    pub time_ms_per_s: Option<u64>,
-    /// Time that the tenant may save up while its guest takes less, in milliseconds.
-    pub time_ms_burst: Option<u64>,
-    /// Linear memory of an instance, in bytes.
-    pub memory_bytes: Option<usize>,
-    /// Elements of an instance's tables.
-    pub table_elements: Option<usize>,
-    /// Size of the component file, in bytes.
-    pub component_bytes: Option<usize>,
-    /// How long its compilation may take on a core, in milliseconds. By the clock on the wall it may take six times as long, since
-    /// it gives way to what serves.
-    pub compile_ms: Option<u64>,
-    /// Memory that its compilation may take, in bytes.
-    pub compile_memory_bytes: Option<usize>,
-    /// What one host call or one list result may carry, in bytes.
-    pub host_call_bytes: Option<usize>,
-    /// One log line, in bytes; the rest is cut.
-    pub log_line_bytes: Option<usize>,
-    /// Log lines in one second; more are dropped and counted.
-    pub log_lines_per_s: Option<u32>,
-    /// Sessions in each of the tenant's vaults.
-    pub sessions: Option<u32>,
-    /// One session in the vault, with what it is filed under, in bytes.
-    pub session_bytes: Option<usize>,
-    /// All sessions in one vault, in bytes.
-    pub vault_bytes: Option<usize>,
-    /// Messages that wait for the owner thread; more are dropped and counted.
-    pub mailbox: Option<usize>,
+/// Makes the limits of the file from the core's table.
+macro_rules! written_limits {
+    (
+        grants {$($(#[doc = $grant_doc:literal])+ $grant:ident: $callbacks:tt, $small_grant:tt, $large_grant:tt;)+}
+        limits {$(
+            $(#[doc = $doc:literal])+
+            $field:ident as $name:literal: $type:ty, $unit:ident, $small:expr, $large:expr, $range:expr;
+        )+}
+        set_elsewhere {$($elsewhere:tt)+}
+    ) => {
+        /// The limits of a guest, and of its tenant's sessions in the vault.
+        #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Limits {
+            $(
+                $(#[doc = $grant_doc])+
+                #[serde(default)]
+                pub $grant: Grant,
+            )+
+            $(
+                $(#[doc = $doc])+
+                #[serde(rename = $name)]
+                pub $field: Option<<$type as Quantity>::Written>,
+            )+
+        }
+
+        impl Limits {
+            /// Puts every limit that is written into `limits`.
+            pub(crate) fn put_into(&self, limits: &mut core::Limits) {
+                $(self.$grant.put_into(&mut limits.$grant);)+
+                $(
+                    if let Some(written) = self.$field {
+                        limits.$field = Quantity::from_written(written);
+                    }
+                )+
+            }
+        }
+    };
 }
 
-/// What one call may use.
+core::limits!(written_limits);
+
+/// The bounds of one call.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
@@ -320,6 +312,17 @@ pub struct Grant {
     pub fuel: Option<u64>,
     /// Time on a core, in milliseconds, and how long a reader waits for a busy instance.
     pub time_ms: Option<u64>,
+}
+
+impl Grant {
+    fn put_into(self, grant: &mut core::Grant) {
+        if let Some(fuel) = self.fuel {
+            grant.fuel = fuel;
+        }
+        if let Some(time_ms) = self.time_ms {
+            grant.time = Duration::from_millis(time_ms);
+        }
+    }
 }
 
 /// What one tenant's connections may take at a time.
@@ -522,4 +525,33 @@ pub struct Maxima {
     pub large: Limits,
     /// The longest `lifetime_s`.
     pub lifetime_s: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use innkeeper_proxy::core::{self, SizeClass};
+
+    use crate::config::reference;
+
+    #[test]
+    fn every_limit_of_the_core_can_be_written_and_stands_in_schema_and_reference() {
+        let (schema, reference) = (reference::schema(), reference::markdown());
+        for limit in core::Limits::ALL.iter().filter(|limit| limit.name != "lifetime_ms") {
+            let number = limit.least + 1;
+            let text = match limit.name.split_once('.') {
+                Some((grant, part)) => format!("{grant} = {{ {part} = {number} }}"),
+                None => format!("{} = {number}", limit.name),
+            };
+            let written: super::Limits = toml::from_str(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let default = core::Limits::new(SizeClass::Small);
+            let mut limits = default.clone();
+            written.put_into(&mut limits);
+            for own in core::Limits::ALL {
+                let expected = if own.name == limit.name { number } else { own.of(&default) };
+                assert_eq!(own.of(&limits), expected, "{text} sets {}", own.name);
+            }
+            assert!(schema.contains(limit.doc.trim().split('.').next().unwrap_or_default()), "{}", limit.name);
+            assert!(reference.contains(&format!("| `{}` |", limit.name)), "{}", limit.name);
+        }
+    }
 }

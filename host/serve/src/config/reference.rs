@@ -22,38 +22,13 @@ pub fn markdown() -> String {
     text + &limits()
 }
 
-/// What the limits are where nothing is written, for each size class.
+/// The limits where nothing is written, for each size class.
 fn limits() -> String {
-    let [small, large] = [SizeClass::Small, SizeClass::Large].map(|class| rows(&Limits::new(class)));
-    let rows =
-        small.iter().zip(&large).map(|((name, small), (_, large))| format!("| `{name}` | {small} | {large} |\n"));
+    let [small, large] = [SizeClass::Small, SizeClass::Large].map(Limits::new);
+    // A tenant has that as `lifetime_s`.
+    let own = Limits::ALL.iter().filter(|limit| limit.name != "lifetime_ms");
+    let rows = own.map(|limit| format!("| `{}` | {} | {} |\n", limit.name, limit.of(&small), limit.of(&large)));
     format!("\n## Defaults of `limits`\n\n| field | small | large |\n|---|---|---|\n{}", rows.collect::<String>())
-}
-
-fn rows(limits: &Limits) -> Vec<(String, u128)> {
-    let grants = [("read", limits.read), ("write", limits.write), ("init", limits.init), ("whole", limits.whole)];
-    let grants = grants.into_iter().flat_map(|(name, grant)| {
-        [(format!("{name}.fuel"), grant.fuel.into()), (format!("{name}.time_ms"), grant.time.as_millis())]
-    });
-    let others = [
-        ("fuel_per_s", limits.fuel_per_s.into()),
-        ("fuel_burst", limits.fuel_burst.into()),
-        ("time_ms_per_s", limits.time_per_s.as_millis()),
-        ("time_ms_burst", limits.time_burst.as_millis()),
-        ("memory_bytes", limits.memory_bytes as u128),
-        ("table_elements", limits.table_elements as u128),
-        ("component_bytes", limits.component_bytes as u128),
-        ("compile_ms", limits.compile.as_millis()),
-        ("compile_memory_bytes", limits.compile_memory_bytes as u128),
-        ("host_call_bytes", limits.host_call_bytes as u128),
-        ("log_line_bytes", limits.log_line_bytes as u128),
-        ("log_lines_per_s", limits.log_lines_per_s.into()),
-        ("sessions", limits.sessions.into()),
-        ("session_bytes", limits.session_bytes as u128),
-        ("vault_bytes", limits.vault_bytes as u128),
-        ("mailbox", limits.mailbox as u128),
-    ];
-    grants.chain(others.map(|(name, value)| (name.to_owned(), value))).collect()
 }
 
 const HEAD: &str = "# Configuration reference\n\nMade from the types by `innkeeper serve --reference`. Numbers are whole; a field \
@@ -156,7 +131,8 @@ fn choices(shape: &Shape<'_>) -> String {
     })
 }
 
-fn lower_first(text: &str) -> String {
+/// A sentence to go on within another one.
+pub(crate) fn lower_first(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map(|first| first.to_lowercase().collect::<String>() + characters.as_str()).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use innkeeper_proxy::{
     Rejection, TenantStats, Times,
-    core::{CacheStats, Callback, FaultKind, Limits, Miss, Recent, Role},
+    core::{CacheStats, Callback, Card, FaultKind, LimitUnit, Limits, Miss, Recent, Role, Shown, Unit},
 };
 use maud::{Markup, html};
 
@@ -201,24 +201,30 @@ fn actions(name: &str, can_act: bool) -> Markup {
     }
 }
 
+/// The statistics of one card, in the order of their table.
+fn statistics(cache: &CacheStats, card: Card) -> Markup {
+    let shown = CacheStats::ALL
+        .iter()
+        .filter(|own| own.card == card)
+        .filter(|own| own.shown != Shown::Trouble || own.of(cache) > 0);
+    html! {
+        @for own in shown {
+            @let value = own.of(cache);
+            @match (own.shown, own.unit) {
+                (Shown::Watched | Shown::Trouble, _) => (trouble(own.title, value)),
+                (Shown::Fact, Unit::Count) => (count(own.title, value)),
+                (Shown::Fact, Unit::Bytes) => (fact(own.title, bytes(value))),
+                (Shown::Fact, Unit::Ns) => (fact(own.title, time(value))),
+            }
+        }
+    }
+}
+
 fn sessions(cache: &CacheStats) -> Markup {
     html! {
         div.card {
             h3 { "Sessions" }
-            dl.facts {
-                (count("In the vault", cache.sessions))
-                (fact("They take", bytes(cache.vault_bytes)))
-                (count("Registered", cache.updates))
-                (count("Evicted by the guest", cache.evicted))
-                (count("Overflowed", cache.overflowed))
-                (count("Expired", cache.expired))
-                (count("Revoked", cache.revoked))
-                @if cache.refused > 0 { (trouble("Refused by the vault", cache.refused)) }
-                @if cache.posts_dropped > 0 { (trouble("Lost before the guest", cache.posts_dropped)) }
-                (fact("On owner threads", time(cache.owner_ns)))
-                (fact("In readers' calls", time(cache.reader_ns)))
-                @if cache.put_off > 0 { (trouble("Put off: over its budget", cache.put_off)) }
-            }
+            dl.facts { (statistics(cache, Card::Sessions)) }
         }
     }
 }
@@ -230,7 +236,7 @@ fn lookups(cache: &CacheStats) -> Markup {
         div.card {
             h3 { "Lookups" }
             dl.facts {
-                (count("Hits", cache.hits))
+                (statistics(cache, Card::Lookups))
                 @for cause in missed {
                     @let label = format!("Missed, {}", cause.name());
                     @match cause {
@@ -255,15 +261,8 @@ fn guest(cache: &CacheStats) -> Markup {
             h3 { "Guest" }
             dl.facts {
                 (fact("State", cache.state.name()))
-                (fact("Memory", bytes(cache.memory_bytes)))
                 @for kind in faulted { (trouble(&format!("Faults, {}", kind.name()), cache.faults(*kind))) }
-                (trouble("False claims", cache.false_claims))
-                (count("Restarts", cache.restarts))
-                (count("Upgrades", cache.upgrades))
-                @if cache.upgrades_refused > 0 { (trouble("Upgrades refused", cache.upgrades_refused)) }
-                @if cache.rollbacks > 0 { (trouble("Upgrades undone", cache.rollbacks)) }
-                (count("Log lines", cache.log_lines))
-                @if cache.log_lines_dropped > 0 { (trouble("Log lines dropped", cache.log_lines_dropped)) }
+                (statistics(cache, Card::Guest))
             }
         }
     }
@@ -402,15 +401,39 @@ fn limits(limits: &Limits) -> Markup {
             div.card {
                 h3 { "Limits of the tenant" }
                 dl.facts {
-                    (fact("Fuel a second", number(limits.fuel_per_s)))
-                    (fact("Time a second", format!("{} ms", number(limits.time_per_s.as_millis() as u64))))
-                    (fact("Memory of an instance", bytes(limits.memory_bytes as u64)))
-                    (fact("Sessions", number(limits.sessions.into())))
-                    (fact("Vault", bytes(limits.vault_bytes as u64)))
-                    (fact("Life of a session", format!("{} s", number(limits.lifetime.as_secs()))))
-                    (fact("Mailbox", number(limits.mailbox as u64)))
+                    @for limit in Limits::ALL.iter().filter(|limit| !limit.name.contains('.')) {
+                        (fact(limit.name, in_unit(limit.unit, limit.of(limits))))
+                    }
                 }
             }
+        }
+    }
+}
+
+fn in_unit(unit: LimitUnit, value: u64) -> String {
+    match unit {
+        LimitUnit::Bytes => bytes(value),
+        LimitUnit::Ms => format!("{} ms", number(value)),
+        LimitUnit::Fuel | LimitUnit::Count => number(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use innkeeper_proxy::core::SizeClass;
+
+    use super::*;
+
+    #[test]
+    fn every_statistic_and_limit_of_the_core_is_on_the_page() {
+        let stats = CacheStats::none();
+        let page = [sessions(&stats), lookups(&stats), guest(&stats)].map(Markup::into_string).concat();
+        for statistic in CacheStats::ALL {
+            assert_eq!(page.contains(statistic.title), statistic.shown != Shown::Trouble, "{}", statistic.title);
+        }
+        let page = limits(&Limits::new(SizeClass::Small)).into_string();
+        for limit in Limits::ALL.iter().filter(|limit| !limit.name.contains('.')) {
+            assert!(page.contains(limit.name), "{}", limit.name);
         }
     }
 }

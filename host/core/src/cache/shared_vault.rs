@@ -1,0 +1,44 @@
+//! The vault behind its lock, with a version that tells whether it has changed.
+
+use crate::{
+    sync::{
+        ReadGuard, RwLock, WriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    vault::{secret::Value, vault::Vault},
+};
+
+/// A vault that threads share. Its lock is held for one operation: never while a guest runs, and never while a seat is waited
+/// for.
+pub(crate) struct SharedVault<V> {
+    vault: RwLock<Vault<V>>,
+    /// Grows whenever the vault may change, while its lock is held for that.
+    version: AtomicU64,
+}
+
+impl<V: Value> SharedVault<V> {
+    /// A vault for so many readers at a time.
+    pub(crate) fn new(vault: Vault<V>, readers: usize) -> Self {
+        Self { vault: RwLock::new(vault, readers), version: AtomicU64::new(0) }
+    }
+
+    /// The vault, to look into.
+    #[inline(always)]
+    pub(crate) fn read(&self) -> ReadGuard<'_, Vault<V>> {
+        self.vault.read()
+    }
+
+    /// The vault, to be changed.
+    pub(crate) fn write(&self) -> WriteGuard<'_, Vault<V>> {
+        let vault = self.vault.write();
+        self.version.fetch_add(1, Ordering::AcqRel);
+        vault
+    }
+
+    /// A number that stays the same as long as the vault does. A view of the vault under one lock, together with this number,
+    /// holds while the number is the same, without a lock.
+    #[inline(always)]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
