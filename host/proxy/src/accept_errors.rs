@@ -1,4 +1,4 @@
-//! Errors of listeners that cannot accept, as the log tells of them.
+//! Log lines about listeners that cannot accept.
 
 use std::{
     io,
@@ -8,19 +8,19 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A line in so long is enough: a process that is out of file descriptors fails many times a second.
+/// The time between two lines. A process that is out of file descriptors fails many times a second.
 const LINES_APART: Duration = Duration::from_secs(10);
 
 /// Logs errors of `accept`, at most one line in ten seconds.
 #[derive(Debug, Default)]
 pub struct AcceptErrors {
-    /// When the last line was logged, and the errors since. Held for an instant.
+    /// The time of the last line, and the errors since. Locked for an instant.
     logged: Mutex<Option<(Instant, u64)>>,
 }
 
 impl AcceptErrors {
-    /// Logs an error, unless a line was logged in the last ten seconds; the next line tells how many were left out. `what` is
-    /// what is not accepted.
+    /// Logs an error, unless a line was logged in the last ten seconds. The next line tells the number of errors left
+    /// out. `what` names the connections that are not accepted.
     pub fn log(&self, what: &str, error: &io::Error) {
         let now = Instant::now();
         let unlogged = {

@@ -1,16 +1,16 @@
-//! What can go wrong: at start, by the operator's settings; later, connection by connection.
+//! Errors: at start and in changes, by the operator's settings; later, connection by connection.
 
 use std::{io, time::Duration};
 
-/// Why the proxy does not start or does not take over other settings, or a tenant's. Nothing has changed then.
+/// The proxy does not start, or does not take over other settings. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// Two tenants have the same name.
-    #[error("tenant `{0}` is there twice")]
+    #[error("two tenants are named `{0}`")]
     TenantTwice(String),
     /// Two tenants serve the same server name.
-    #[error("server name `{server_name}` is served by `{first}` and by `{second}`: one tenant can have it")]
+    #[error("server name `{server_name}` belongs to `{first}` and to `{second}`: only one tenant can have it")]
     ServerNameTwice {
         /// The server name.
         server_name: String,
@@ -19,18 +19,18 @@ pub enum StartError {
         /// Another one.
         second: String,
     },
-    /// A tenant has no server name, so that no connection would reach it.
+    /// A tenant has no server name, so no connection would reach it.
     #[error("tenant `{0}` has no server name")]
     NoServerName(String),
-    /// A tenant that was to be kept as it is is not there.
-    #[error("there is no tenant `{0}` to keep")]
+    /// A tenant that was to stay as it is is unknown.
+    #[error("cannot keep tenant `{0}`: it is unknown")]
     NotThere(String),
-    /// A tenant's certificate, key or roots do not do.
+    /// A tenant's certificate, key or roots are invalid.
     #[error("certificate, key or roots of tenant `{tenant}`: {source}")]
     Certificate {
         /// The tenant.
         tenant: String,
-        /// What rustls says.
+        /// The error of rustls.
         source: tokio_rustls::rustls::Error,
     },
     /// A tenant's cache does not open.
@@ -38,7 +38,7 @@ pub enum StartError {
     Cache {
         /// The tenant.
         tenant: String,
-        /// Why not.
+        /// The cause.
         source: innkeeper_core::OpenError,
     },
     /// The proxy has been shut down.
@@ -49,13 +49,13 @@ pub enum StartError {
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl StartError {
-    /// How a tenant's guest failed, where that is why.
+    /// The fault of a tenant's guest, if that is the cause.
     pub fn fault(&self) -> Option<&innkeeper_core::Fault> {
         match self {
             Self::Cache { source: innkeeper_core::OpenError::Guest(fault), .. } => Some(fault),
@@ -64,44 +64,73 @@ impl StartError {
     }
 }
 
-/// Why nothing was done about a tenant of a running proxy.
+/// A change of or an action on one tenant failed. Nothing was done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TenantError {
-    /// There is no such tenant.
+    /// No tenant has this name.
     #[error("there is no tenant `{0}`")]
     Unknown(String),
-    /// There is no guest to upgrade or to ask.
+    /// The tenant has no guest to upgrade or to ask.
     #[error("tenant `{0}` has no guest")]
     NoGuest(String),
-    /// The cache that the tenant is to have does not open, and the old one goes on, if there is one.
+    /// The tenant's new cache does not open. The old one goes on, if it has one.
     #[error("the cache does not open")]
     Cache(#[from] innkeeper_core::OpenError),
-    /// The new guest failed, and the old one goes on serving.
+    /// The new guest failed. The old one goes on serving.
     #[error("not upgraded; the old guest goes on serving")]
     Upgrade(#[from] innkeeper_core::UpgradeError),
-    /// The certificate, the key or the roots do not do.
+    /// The certificate, the key or the roots are invalid.
     #[error("certificate, key or roots: {0}")]
     Certificate(#[from] tokio_rustls::rustls::Error),
 }
 
-/// Why a connection ended early. Each is one connection's own.
+/// The cause for which the proxy closed a connection before its handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Rejection {
+    /// The tenant has all the connections it may have.
+    TooManyConnections,
+    /// The tenant's handshakes exceed their rate.
+    TooFast,
+    /// The peer has all the connections to the tenant that it may have.
+    TooManyOfPeer,
+    /// The tenant uses its reserve, and all tenants together use the rest.
+    TooManyOfAll,
+}
+
+impl Rejection {
+    /// All causes, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::TooManyConnections, Self::TooFast, Self::TooManyOfPeer, Self::TooManyOfAll];
+
+    /// The cause's name in logs, metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooManyConnections => "too-many-connections",
+            Self::TooFast => "too-fast",
+            Self::TooManyOfPeer => "too-many-of-peer",
+            Self::TooManyOfAll => "too-many-of-all",
+        }
+    }
+}
+
+/// A connection ended early. The error affects that connection alone.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectionError {
-    /// The load balancer before us did not say who the client is.
+    /// The load balancer did not tell the client's address.
     #[error("{0}")]
     ProxyProtocol(io::Error),
     /// The client sent no server name, or one that no tenant serves.
     #[error("no tenant serves this server name")]
     UnknownServerName,
-    /// The tenant takes no more by now.
+    /// The tenant takes no more connections now.
     #[error("tenant `{tenant}` takes no more: {}", cause.name())]
     Rejected {
         /// The tenant.
         tenant: String,
-        /// Why.
-        cause: crate::Rejection,
+        /// The cause.
+        cause: Rejection,
     },
     /// The handshake failed.
     #[error("handshake failed: {0}")]
@@ -112,15 +141,15 @@ pub enum ConnectionError {
     /// The handshake took too long.
     #[error("handshake not done in {} ms", .0.as_millis())]
     HandshakeTimeout(Duration),
-    /// Another connection needed the place, and this one waited for its client.
-    #[error("its place went to another, since the client was silent")]
+    /// Another connection needed the permit, and this one waited for its client.
+    #[error("displaced by a newcomer, since the client was silent")]
     Displaced,
     /// The upstream cannot be reached.
     #[error("upstream {address} cannot be reached: {source}")]
     Upstream {
         /// Its address.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The handshake with the upstream failed.
@@ -128,13 +157,13 @@ pub enum ConnectionError {
     UpstreamHandshake {
         /// Its address.
         address: String,
-        /// What rustls says.
+        /// The error of rustls.
         source: io::Error,
     },
     /// The transfer broke off.
     #[error("transfer broke off: {0}")]
     Transfer(io::Error),
-    /// Nothing came for too long.
+    /// No byte came either way for too long.
     #[error("nothing came either way in {} s", .0.as_secs())]
     Idle(Duration),
     /// The connection lived longer than a connection may.

@@ -1,9 +1,9 @@
-//! Whom a connection counts for.
+//! The peer that a connection counts for.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// One client, as far as an address tells: an IPv4 address, or an IPv6 prefix of 64 bits, since whoever has one address of such
-/// a prefix has all of them.
+/// One client, as far as an address tells: an IPv4 address, or an IPv6 prefix of 64 bits. A client that has one address
+/// of such a prefix has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
     V4(Ipv4Addr),

@@ -1,226 +1,91 @@
-//! A running proxy: its listeners and its tenants, all of which may change while it runs.
+//! A running proxy: its listeners and its tenants. Both may change while it runs.
 
 use std::{
     net::SocketAddr,
-    ops::{Deref, DerefMut},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use innkeeper_core::{CacheConfig, CacheStats, Guest, Limits, OpenError, Owners, Recent, Role, UpgradeReport};
-use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    AcceptErrors, Inspection, ListenerConfig, ProxyStats, Reserves, StartError, TenantBounds, TenantConfig,
-    TenantError, TenantStats, TenantTls,
-    caches::Caches,
-    change::{Change, Planned, Wanted},
-    connection::Totals,
-    directory::{Directory, Entry},
-    listener::Listener,
-    setup::{Readers, Setup},
-    shares::{Shares, three_quarters},
-    strangers::Strangers,
-    tenant::Tenant,
+    connections::{listener::Listener, shared::Shared, totals::ProxyStats},
+    error::{StartError, TenantError},
+    settings::{bounds::ProxyLimits, listener::ListenerConfig, tenant::TenantConfig, tls::TenantTls},
+    tenants::{
+        caches::{Caches, Inspection, Readers},
+        change::{Change, Planned, Wanted},
+        configuration::Configuration,
+        directory::{Directory, Entry},
+        stores::{SessionStores, TenantCaches},
+        tenant::{Tenant, TenantStats},
+    },
 };
 
-/// What the proxy is set up with.
+/// The settings of a proxy.
 pub struct ProxyConfig {
-    /// Where to listen, each with a socket that listens there already, if another process has handed one over.
+    /// The listeners, each with a socket that listens there already, if another process has handed one over.
     pub listeners: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
     /// The bounds on connections.
     pub limits: ProxyLimits,
-    /// The most that a tenant's limits may be, if there is such.
+    /// The upper bounds of every tenant's limits, if any.
     pub maxima: Option<Limits>,
-    /// The tenants. Each server name belongs to one.
+    /// The tenants. Each server name belongs to one of them.
     pub tenants: Vec<TenantConfig>,
 }
 
-/// The bounds on all connections together, and on each.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProxyLimits {
-    /// Connections at a time, one for each listener that waits for its next included. At the limit the listeners accept no
-    /// more until one ends. A running proxy does not change it.
-    pub connections: usize,
-    /// Those among them whose ClientHello has not come. A newcomer takes the place of the one that has been there the longest.
-    /// None: a quarter of `connections`.
-    pub hellos: Option<usize>,
-    /// Those among them of one peer: an IPv4 address, or an IPv6 prefix of 64 bits. A newcomer of a peer that has so many takes
-    /// the place of another of the peer. None: three quarters.
-    pub hellos_per_peer: Option<usize>,
-    /// From its acceptance to the end of the ClientHello.
-    pub hello: Duration,
-    /// From its acceptance to the end of the handshake.
-    pub handshake: Duration,
-    /// To connect to the upstream, its handshake included.
-    pub upstream_connect: Duration,
-    /// Without a byte either way. It may take twice as long.
-    pub idle: Duration,
-    /// The life of a connection.
-    pub connection: Duration,
-    /// How long a shutdown waits for connections to end by themselves.
-    pub drain: Duration,
-}
-
-impl Default for ProxyLimits {
-    fn default() -> Self {
-        Self {
-            connections: 10_000,
-            hellos: None,
-            hellos_per_peer: None,
-            hello: Duration::from_secs(3),
-            handshake: Duration::from_secs(10),
-            upstream_connect: Duration::from_secs(5),
-            idle: Duration::from_secs(10 * 60),
-            connection: Duration::from_secs(24 * 60 * 60),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
-impl ProxyLimits {
-    /// Connections that may wait for their ClientHello.
-    pub fn hellos(&self) -> usize {
-        let most = self.connections.saturating_sub(1).max(1);
-        self.hellos.unwrap_or(self.connections / 4).clamp(1, most)
-    }
-
-    /// Connections of one peer that may wait for their ClientHello.
-    pub fn hellos_per_peer(&self) -> usize {
-        self.hellos_per_peer.unwrap_or_else(|| three_quarters(self.hellos()))
-    }
-
-    /// How many connections are kept for each of these tenants.
-    pub fn reserves<'a>(&self, tenants: impl ExactSizeIterator<Item = &'a TenantBounds>) -> Reserves {
-        Reserves::new(self.of_tenants(), tenants)
-    }
-
-    /// Connections that all tenants together may have.
-    fn of_tenants(&self) -> usize {
-        self.connections.saturating_sub(self.hellos()).max(1)
-    }
-}
-
-pub(crate) struct Shared {
-    limits: RwLock<ProxyLimits>,
-    directory: RwLock<Directory>,
-    pub(crate) connections: Arc<Semaphore>,
-    /// Before their ClientHello.
-    pub(crate) strangers: Arc<Strangers>,
-    /// From it on.
-    pub(crate) shares: Arc<Shares>,
-    pub(crate) totals: Totals,
-    pub(crate) accept_errors: AcceptErrors,
-    /// Set when the drain time is over: connections end.
-    pub(crate) is_over: watch::Sender<bool>,
-}
-
-impl Shared {
-    pub(crate) fn find(&self, server_name: &str) -> Option<Entry> {
-        self.directory().find(server_name).cloned()
-    }
-
-    pub(crate) fn limits(&self) -> ProxyLimits {
-        self.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn directory(&self) -> RwLockReadGuard<'_, Directory> {
-        self.directory.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The directory, to be changed. The tenants' shares follow when it is given back.
-    fn directory_to_change(&self) -> Changing<'_> {
-        Changing { shared: self, directory: self.directory.write().unwrap_or_else(PoisonError::into_inner) }
-    }
-
-    /// Puts other limits in force, but for the number of connections, which stays.
-    fn set_limits(&self, limits: ProxyLimits) {
-        {
-            let mut own = self.limits.write().unwrap_or_else(PoisonError::into_inner);
-            *own = ProxyLimits { connections: own.connections, ..limits };
-            self.strangers.resize(own.hellos(), own.hellos_per_peer());
-        }
-        drop(self.directory_to_change());
-    }
-}
-
-/// A directory while it is changed.
-struct Changing<'a> {
-    shared: &'a Shared,
-    directory: RwLockWriteGuard<'a, Directory>,
-}
-
-impl Deref for Changing<'_> {
-    type Target = Directory;
-
-    fn deref(&self) -> &Directory {
-        &self.directory
-    }
-}
-
-impl DerefMut for Changing<'_> {
-    fn deref_mut(&mut self) -> &mut Directory {
-        &mut self.directory
-    }
-}
-
-impl Drop for Changing<'_> {
-    fn drop(&mut self) {
-        let tenants = self.directory.entries.iter();
-        let tenants = tenants.map(|(name, entry)| (name.as_str(), entry.setup.gates.bounds()));
-        self.shared.shares.follow(self.shared.limits().of_tenants(), tenants);
-    }
-}
-
-/// What became of a tenant's caches.
+/// The outcome of a change of a tenant's guest or caches.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GuestChange {
-    /// Whether the tenant had no guest before.
+    /// True if the tenant had no guest before.
     pub is_first: bool,
-    /// Sessions moved into caches with other limits or properties, where there are such.
+    /// Sessions handed over to caches with other limits or properties, if the caches were opened anew.
     pub moved: Option<usize>,
-    /// What the exchange of the guest has carried over, where there is another.
+    /// The report of the upgrade, if the guest is another one.
     pub upgrade: Option<UpgradeReport>,
 }
 
-/// A running proxy. Dropping it stops the listeners and ends every cache; [`Proxy::shutdown`] does so in good order.
+/// A running proxy. Dropping it stops the listeners and ends every cache. [`Proxy::shutdown`] does so in good order.
 pub struct Proxy {
     shared: Arc<Shared>,
     maxima: Option<Limits>,
     connections_max: usize,
-    /// Held while the directory is changed. No guest is asked meanwhile, and nothing waits: what takes a guest's time is held
-    /// by its tenant's own lock, `Tenant::caches`, which is taken first.
+    /// Locked while the directory changes. Meanwhile no guest is asked and nothing waits. Work that takes a guest's
+    /// time locks its own tenant's `Tenant::caches` instead, and locks it first.
     changes: Mutex<()>,
-    /// Held while an operator acts on a tenant's caches, and while they are exchanged. Taken last.
+    /// Locked while an operator acts on a tenant's caches, and while they are exchanged. Locked last.
     acts: Mutex<()>,
-    /// None once the proxy has been shut down. Held for an instant.
+    /// None once the proxy has been shut down. Locked for an instant.
     listeners: Mutex<Option<Vec<Listener>>>,
     owners: Owners,
 }
 
 impl Proxy {
-    /// Opens every tenant's caches, then listens. Must be called within a tokio runtime of several threads. It wants that to
-    /// have tokio's 512 blocking threads: handshakes take up to 384 of them at a time, and look-ups of names 64.
+    /// Opens every tenant's caches, then listens. Must be called within a tokio runtime of several threads. The runtime
+    /// should have tokio's default of 512 blocking threads: handshakes take up to 384 of them at a time, and look-ups
+    /// of names 64.
     ///
     /// Opening a cache blocks until its guest's `init` has answered, at most its grant.
     ///
     /// # Errors
-    /// When a tenant's settings do not do, a cache does not open, or an address is taken.
+    /// When a tenant's settings are invalid, a cache does not open, or an address is taken.
     pub async fn start(config: ProxyConfig, owners: Owners) -> Result<Self, StartError> {
+        Self::start_with(config, owners, Arc::new(TenantCaches)).await
+    }
+
+    /// Starts like [`Proxy::start`], with another source of session stores for clients' connections.
+    ///
+    /// # Errors
+    /// The same as for [`Proxy::start`].
+    pub async fn start_with(
+        config: ProxyConfig,
+        owners: Owners,
+        stores: Arc<dyn SessionStores>,
+    ) -> Result<Self, StartError> {
         let ProxyConfig { listeners, limits, maxima, tenants } = config;
         let connections_max = limits.connections.clamp(1, PERMITS_MAX as usize);
         let limits = ProxyLimits { connections: connections_max, ..limits };
-        let shared = Arc::new(Shared {
-            strangers: Strangers::new(limits.hellos(), limits.hellos_per_peer()),
-            shares: Arc::default(),
-            limits: RwLock::new(limits),
-            directory: RwLock::default(),
-            connections: Arc::new(Semaphore::new(connections_max)),
-            totals: Totals::default(),
-            accept_errors: AcceptErrors::default(),
-            is_over: watch::Sender::new(false),
-        });
+        let shared = Arc::new(Shared::new(limits, stores));
         let mut directory = Directory::default();
         tokio::task::block_in_place(|| {
             tenants.iter().try_for_each(|tenant| directory.add(open(maxima.as_ref(), &owners, tenant)?))
@@ -235,7 +100,7 @@ impl Proxy {
         Ok(Self { shared, maxima, connections_max, changes, acts, listeners, owners })
     }
 
-    /// Where it listens: the first listener's address.
+    /// The address of the first listener.
     ///
     /// # Panics
     /// When it was started without a listener.
@@ -243,21 +108,21 @@ impl Proxy {
         *self.local_addresses().first().expect("there is a listener")
     }
 
-    /// Where it listens, in the listeners' order.
+    /// The addresses of all listeners, in their order.
     pub fn local_addresses(&self) -> Vec<SocketAddr> {
         self.listeners().iter().flatten().map(|listener| listener.local_address).collect()
     }
 
-    /// Every tenant's name and counters, in the order in which they came.
+    /// The name and the counters of every tenant, in the order in which they came.
     pub fn stats(&self) -> Vec<(String, TenantStats)> {
         let entries = self.shared.directory().entries.clone();
         entries.into_iter().map(|(name, entry)| (name, self.stats_with_reserve(&entry))).collect()
     }
 
-    /// One tenant's counters.
+    /// The counters of one tenant.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn stats_of(&self, tenant: &str) -> Result<TenantStats, TenantError> {
         Ok(self.stats_with_reserve(&self.entry(tenant)?))
     }
@@ -267,36 +132,36 @@ impl Proxy {
         TenantStats { reserve: reserve as u64, ..entry.stats() }
     }
 
-    /// Whether a tenant has a guest by now; not if there is no such tenant.
+    /// True if a tenant has a guest. False for an unknown tenant.
     pub fn has_guest(&self, tenant: &str) -> bool {
-        self.entry(tenant).is_ok_and(|entry| entry.setup.readers().is_some())
+        self.entry(tenant).is_ok_and(|entry| entry.configuration.readers().is_some())
     }
 
-    /// What became of connections before their tenant was known.
+    /// The counters of connections before their tenant is known.
     pub fn totals(&self) -> ProxyStats {
         self.shared.totals.read(self.shared.strangers.len())
     }
 
-    /// Waits until every cache has done what has been posted to it. Blocking.
+    /// Waits until every cache has handled its mailbox. Blocking.
     pub fn settle(&self) {
         let entries = self.shared.directory().entries.clone();
         entries.values().for_each(|entry| entry.tenant.change(|caches| caches.iter_mut().for_each(Caches::settle)));
     }
 
-    /// Waits until a tenant's caches have done what has been posted to them, and until instances that an upgrade has replaced have
-    /// been terminated. Blocking; waits for no other tenant.
+    /// Waits until a tenant's caches have handled their mailboxes, and have terminated the instances that an upgrade
+    /// has replaced. Blocking; waits for no other tenant.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn settle_tenant(&self, tenant: &str) -> Result<(), TenantError> {
         self.entry(tenant)?.tenant.change(|caches| caches.iter_mut().for_each(Caches::settle));
         Ok(())
     }
 
-    /// Opens one more tenant's caches, and serves it from then on. Blocking; no other tenant waits for it.
+    /// Opens the caches of another tenant, and serves it from then on. Blocking; no other tenant waits for it.
     ///
     /// # Errors
-    /// When its settings do not do, or a cache does not open; nothing changes for the others.
+    /// When its settings are invalid, or a cache does not open. Nothing changes for the others.
     pub fn add(&self, tenant: TenantConfig) -> Result<(), StartError> {
         let entry = open(self.maxima.as_ref(), &self.owners, &tenant)?;
         let _one_by_one = self.changes();
@@ -305,11 +170,11 @@ impl Proxy {
         self.shared.directory_to_change().add(entry)
     }
 
-    /// Serves a tenant no more, ends its caches, and gives the last counters of the one in the server role. Connections that
-    /// it has go on. Blocks until its guest has been told; no other tenant waits for it.
+    /// Removes a tenant and ends its caches. Returns the last counters of the cache in the server role. The tenant's
+    /// connections go on. Blocks until its guest has been told; no other tenant waits for it.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn remove(&self, tenant: &str) -> Result<CacheStats, TenantError> {
         let entry = {
             let _one_by_one = self.changes();
@@ -322,18 +187,18 @@ impl Proxy {
         Ok(entry.stats().cache)
     }
 
-    /// Serves other tenants, at other addresses, within other bounds, from now on, their guests aside: no guest is asked. No
-    /// connection is cut off; each goes on as it began. Says what became of each tenant that was not kept as it is.
+    /// Changes listeners, bounds and tenants, but no guest, and asks none. No connection is cut off; each goes on as it
+    /// began. Returns the outcome for each tenant that does not stay as it is.
     ///
-    /// What is wrong with one tenant is that tenant's: it is kept as it was, or not served where it is new, and the others are
-    /// as they are to be. A socket may come with an address that is not listened on yet.
+    /// An error in one tenant affects that tenant alone: it stays as it was, or is not served if it is new. An address
+    /// that nobody listens on yet may come with a socket.
     ///
-    /// Sessions stay where the trust they rest on does: a changed certificate, client-auth mode, root or protocol name wipes
-    /// them. For another guest, or other limits, see [`Proxy::set_guest`]. Blocks for as long as it takes to read keys and
-    /// certificates; not to be called on a thread that serves.
+    /// Sessions stay valid as long as the basis of their trust: a changed certificate, client-auth mode, root or
+    /// protocol name wipes them. For another guest, or other limits, see [`Proxy::set_guest`]. Blocks while it reads
+    /// keys and certificates, so never call it on a thread that serves.
     ///
     /// # Errors
-    /// When an address is taken, or the proxy has been shut down. All is then as it was.
+    /// When an address is taken, or the proxy has been shut down. Nothing has changed then.
     pub async fn apply(
         &self,
         listeners: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
@@ -353,22 +218,23 @@ impl Proxy {
                 planned.finish()
             };
             self.shared.set_limits(limits);
-            // Those that are no longer wanted close here.
+            // Listeners that are no longer wanted close here.
             *open = listening;
             open.iter_mut().for_each(|listener| listener.accept(&self.shared));
             Ok(changes)
         })
     }
 
-    /// Gives a tenant a guest, or another one, or caches with other limits or properties; all of it or nothing. A changed guest
-    /// is an [upgrade](innkeeper_core::Owner::upgrade); other limits or properties open caches anew and move the sessions there.
-    /// It serves both of the tenant's roles afterwards, or neither.
+    /// Gives a tenant a guest, or another one, or caches with other limits or properties; all of it or nothing. A
+    /// changed guest is an [upgrade](innkeeper_core::Owner::upgrade). Other limits or properties open caches anew, with
+    /// a handover of the sessions. The guest serves both of the tenant's roles afterwards, or neither.
     ///
-    /// Blocks for the guest's `init`, for the upgrade and for the move. Changes of one tenant's guest are made one after another;
-    /// nobody else waits, nor does [`Proxy::apply`] or an action on this tenant.
+    /// Blocks for the guest's `init`, the upgrade and the handover. Changes of one tenant's guest come one after
+    /// another. Nobody else waits, not even [`Proxy::apply`] or an action on this tenant.
     ///
     /// # Errors
-    /// When there is no such tenant, the caches do not open, or the guest fails in its upgrade. What served before goes on.
+    /// When the tenant is unknown, the caches do not open, or the guest fails in its upgrade. The old guest goes on
+    /// serving.
     pub fn set_guest(
         &self,
         tenant: &str,
@@ -387,16 +253,16 @@ impl Proxy {
         cache: &CacheConfig,
         guest: Arc<dyn Guest>,
     ) -> Result<GuestChange, TenantError> {
-        // Once others before it have been made.
-        let setup = self.own_entry(tenant)?.setup;
-        let is_tls = setup.target.is_tls();
+        // Read only now, after the changes before this one.
+        let configuration = self.own_entry(tenant)?.configuration;
+        let is_tls = configuration.target.is_tls();
         let old = match caches {
-            Some(own) if own.do_for(cache) => return self.change_guest(tenant, &setup, own, guest),
+            Some(own) if own.fit(cache) => return self.change_guest(tenant, &configuration, own, guest),
             old => old,
         };
         let (new, readers) = Caches::open(cache, guest, is_tls, &self.owners)?;
         let terms = new.terms();
-        let Err(error) = self.exchange(tenant, readers, setup.readers().cloned()) else {
+        let Err(error) = self.exchange(tenant, readers, configuration.readers().cloned()) else {
             let before = old.replace(new);
             let moved = before.zip(old.as_mut()).map(|(mut before, new)| {
                 let moved = before.hand_over(new, terms);
@@ -410,18 +276,18 @@ impl Proxy {
         Err(error)
     }
 
-    /// Exchanges the guest of caches that go on, and opens or ends the second role as the upstream wants it.
+    /// Exchanges the guest of existing caches, and opens or ends the client role as the upstream needs it.
     fn change_guest(
         &self,
         tenant: &Arc<Tenant>,
-        setup: &Setup,
+        configuration: &Configuration,
         caches: &mut Caches,
         guest: Arc<dyn Guest>,
     ) -> Result<GuestChange, TenantError> {
         let (mut upgrade, mut has_joined) = (None, false);
-        if let Some(Readers { server, .. }) = setup.readers() {
+        if let Some(Readers { server, .. }) = configuration.readers() {
             let server = server.clone();
-            match (setup.target.is_tls(), caches.has_client()) {
+            match (configuration.target.is_tls(), caches.has_client()) {
                 (true, false) => {
                     let (client, reader) = caches.second_role(Arc::clone(&guest), &self.owners)?;
                     self.exchange(tenant, Readers { server, client: Some(reader) }, None)?;
@@ -440,8 +306,8 @@ impl Proxy {
         Ok(GuestChange { is_first: false, moved: None, upgrade })
     }
 
-    /// Serves a tenant with other caches from now on, suspended where an operator has suspended it; whatever is done to it is done
-    /// to its predecessors too, until [`Tenant::follow`] says otherwise.
+    /// Serves a tenant with other caches from now on. They stay suspended if an operator has suspended the tenant. An
+    /// operator's actions apply to its predecessors too, until the next [`Tenant::follow`].
     fn exchange(
         &self,
         tenant: &Arc<Tenant>,
@@ -450,17 +316,17 @@ impl Proxy {
     ) -> Result<(), TenantError> {
         let _one_by_one = self.changes();
         let entry = self.own_entry(tenant)?;
-        let entry = entry.with_setup(entry.setup.with_readers(readers));
+        let entry = entry.with_configuration(entry.configuration.with_readers(readers));
         let _act = self.acts();
         tenant.follow(predecessors);
-        if tenant.is_held() {
-            entry.setup.readers().into_iter().for_each(Readers::suspend);
+        if tenant.is_suspended() {
+            entry.configuration.readers().into_iter().for_each(Readers::suspend);
         }
         self.shared.directory_to_change().put(entry);
         Ok(())
     }
 
-    /// How a tenant is served, if it is the very one: another may have its name by now.
+    /// The entry of this very tenant. An error if another tenant has its name meanwhile.
     fn own_entry(&self, tenant: &Arc<Tenant>) -> Result<Entry, TenantError> {
         let entry = self.entry(&tenant.name)?;
         match Arc::ptr_eq(&entry.tenant, tenant) {
@@ -469,7 +335,7 @@ impl Proxy {
         }
     }
 
-    /// Binds what is not bound yet.
+    /// Binds the listeners that are not bound yet.
     async fn bind(
         &self,
         wanted: Vec<(ListenerConfig, Option<std::net::TcpListener>)>,
@@ -479,7 +345,7 @@ impl Proxy {
             let mut left: Vec<&Listener> = open.iter().flatten().collect();
             let mut again = |config: &ListenerConfig| {
                 let number = left.iter().position(|own| own.config.address == config.address)?;
-                Some(left.remove(number).again(config.clone()))
+                Some(left.remove(number).with_config(config.clone()))
             };
             wanted.iter().map(|(config, _)| again(config)).collect()
         };
@@ -493,12 +359,12 @@ impl Proxy {
         Ok(listening)
     }
 
-    /// Puts another guest in the place of a tenant's running one, and keeps its sessions: see
-    /// [`Owner::upgrade`](innkeeper_core::Owner::upgrade). It serves both of the tenant's roles afterwards, or neither.
-    /// Blocking; upgrades of one tenant are made one after another.
+    /// Replaces a tenant's running guest and keeps its sessions: see
+    /// [`Owner::upgrade`](innkeeper_core::Owner::upgrade). The new guest serves both of the tenant's roles afterwards,
+    /// or neither. Blocking; upgrades of one tenant come one after another.
     ///
     /// # Errors
-    /// When there is no such tenant, it has no guest, or the new guest fails; the old one then goes on serving.
+    /// When the tenant is unknown, it has no guest, or the new guest fails. The old guest goes on serving.
     pub fn upgrade(&self, tenant: &str, guest: Arc<dyn Guest>) -> Result<UpgradeReport, TenantError> {
         self.entry(tenant)?.tenant.change(|caches| match caches {
             Some(caches) => Ok(caches.upgrade(guest)?),
@@ -506,19 +372,19 @@ impl Proxy {
         })
     }
 
-    /// Wipes every session of a tenant at once, those of handshakes under way included. Says how many there were. Waits for
-    /// no guest.
+    /// Wipes every session of a tenant at once, including those of handshakes in progress. Returns their number. Waits
+    /// for no guest.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn revoke(&self, tenant: &str) -> Result<usize, TenantError> {
         self.at_once(tenant, Entry::revoke)
     }
 
-    /// Asks a tenant's guest nothing any more, until [`Proxy::resume`]: its handshakes are full ones. Its sessions stay.
+    /// Stops asking a tenant's guest until [`Proxy::resume`]. Its handshakes are full ones, and its sessions stay.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn suspend(&self, tenant: &str) -> Result<(), TenantError> {
         self.at_once(tenant, Entry::suspend)
     }
@@ -526,44 +392,47 @@ impl Proxy {
     /// Asks a tenant's guest again, whether an operator or its faults have suspended it.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn resume(&self, tenant: &str) -> Result<(), TenantError> {
         self.at_once(tenant, Entry::resume)
     }
 
-    /// Changes how a tenant speaks TLS, from the next connection on. Where that changes what a session's trust rests on
-    /// (client certificates, their roots, the server's chains, protocol names), every session is wiped; says how many.
+    /// Changes a tenant's TLS settings, from the next connection on. Wipes every session if the basis of its trust
+    /// changes: client certificates, their roots, the server's chains, protocol names. Returns the number of wiped
+    /// sessions.
     ///
     /// # Errors
-    /// When there is no such tenant, or its certificate, key or roots do not do; all then stays as it was.
+    /// When the tenant is unknown, or its certificate, key or roots are invalid. Nothing has changed then.
     pub fn reconfigure(&self, tenant: &str, tls: &TenantTls) -> Result<usize, TenantError> {
         let _one_by_one = self.changes();
         let before = self.entry(tenant)?;
-        let after = before.with_setup(before.setup.with_tls(tls)?);
-        let is_kept = before.setup.is_trust_kept(&after.setup);
+        let after = before.with_configuration(before.configuration.with_tls(tls)?);
+        let is_kept = before.configuration.is_trust_kept(&after.configuration);
         let _act = self.acts();
         self.shared.directory_to_change().put(after.clone());
-        // A connection that still has the old setup files its session under the old identity, where nobody looks.
+        // A connection with the old configuration files its session under the old identity, where nobody looks.
         let revoke = |readers: Readers| readers.server.mailbox().revoke();
         Ok(if is_kept { 0 } else { after.acted_on().map(revoke).sum() })
     }
 
-    /// Asks a tenant's guest what it would tell of its cache in the server role. Blocking; costs a `size`, a `foldl` and a
-    /// `select-session`.
+    /// Asks a tenant's guest for the contents of its cache in the server role. Blocking; costs a `size`, a `foldl` and
+    /// a `select-session`.
     ///
     /// # Errors
-    /// When there is no such tenant, or it has no guest.
+    /// When the tenant is unknown, or has no guest.
     pub fn inspect(&self, tenant: &str, server_name: &str) -> Result<Inspection, TenantError> {
-        let inspection = self.entry(tenant)?.setup.inspect(server_name);
+        let entry = self.entry(tenant)?;
+        let inspection = entry.configuration.readers().map(|readers| readers.inspect(server_name));
         inspection.ok_or_else(|| TenantError::NoGuest(tenant.to_owned()))
     }
 
-    /// The last log lines and faults of a tenant's guest, for each role, and the time on the clock that theirs are on.
+    /// The recent events of a tenant's guest for each role, its last log lines and faults, and the current time on
+    /// their clock.
     ///
     /// # Errors
-    /// When there is no such tenant.
+    /// When the tenant is unknown.
     pub fn recent(&self, tenant: &str) -> Result<(u64, Vec<(Role, Recent)>), TenantError> {
-        let recent = self.entry(tenant)?.setup.recent();
+        let recent = self.entry(tenant)?.configuration.readers().map(Readers::recent).unwrap_or_default();
         Ok((self.owners.clock().now_ms(), recent))
     }
 
@@ -572,7 +441,7 @@ impl Proxy {
         directory.entries.get(tenant).cloned().ok_or_else(|| TenantError::Unknown(tenant.to_owned()))
     }
 
-    /// Acts on a tenant as it is served, which no change alters meanwhile. For what is quick.
+    /// Performs a quick action on a tenant. No change of the tenant happens meanwhile.
     fn at_once<T>(&self, tenant: &str, act: impl FnOnce(&Entry) -> T) -> Result<T, TenantError> {
         let _act = self.acts();
         Ok(act(&self.entry(tenant)?))
@@ -590,19 +459,19 @@ impl Proxy {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Accepts no more, and cuts every connection off.
+    /// Stops accepting, and cuts every connection off.
     pub fn cut_off(&self) {
         self.close_listeners();
         self.shared.is_over.send_replace(true);
     }
 
-    /// Accepts no more, whatever is applied later. Connections go on.
+    /// Stops accepting for good, whatever is applied later. Connections go on.
     pub fn close_listeners(&self) {
         *self.listeners() = None;
     }
 
-    /// Stops accepting, waits for connections to end until the drain time is over, then ends every cache. Says how many
-    /// connections were cut off. The owner threads end when the proxy is dropped.
+    /// Stops accepting, waits for connections to end until the drain time is over, then ends every cache. Returns the
+    /// number of connections that were cut off. The owner threads end when the proxy is dropped.
     pub async fn shutdown(&self) -> usize {
         self.close_listeners();
         let Self { shared, connections_max, .. } = self;
@@ -611,29 +480,30 @@ impl Proxy {
         let cut_off = if drained.is_ok() { 0 } else { connections_max - shared.connections.available_permits() };
         shared.is_over.send_replace(true);
         let entries = std::mem::take(&mut *shared.directory_to_change()).entries;
-        // Ending a cache runs its guest; a panic there has ended at the cache.
+        // Ending a cache runs its guest. A panic there has ended at the cache.
         let end = move || entries.values().for_each(|entry| entry.tenant.end_unless_busy());
         let _ = tokio::task::spawn_blocking(end).await;
         cut_off
     }
 }
 
-/// More connections than a machine has, and within what a semaphore counts.
+/// The most connections: more than a machine has, and within the range of a semaphore.
 const PERMITS_MAX: u32 = 1 << 28;
 
-/// Opens a tenant's caches, and makes what its connections are served with.
+/// Opens a tenant's caches, and makes its entry.
 fn open(maxima: Option<&Limits>, owners: &Owners, config: &TenantConfig) -> Result<Entry, StartError> {
     let failed = |source| StartError::Cache { tenant: config.name.clone(), source };
     let front = config.front();
     let server_names = Entry::server_names_of(&front)?;
-    let setup = Setup::new(&front, None);
-    let setup = setup.map_err(|source| StartError::Certificate { tenant: config.name.clone(), source })?;
+    let configuration = Configuration::new(&front, None);
+    let configuration =
+        configuration.map_err(|source| StartError::Certificate { tenant: config.name.clone(), source })?;
     check_maxima(maxima, &config.cache).map_err(failed)?;
     let opened = Caches::open(&config.cache, Arc::clone(&config.guest), front.upstream.tls.is_some(), owners);
     let (caches, readers) = opened.map_err(failed)?;
     let tenant = Arc::new(Tenant::new(front.name));
     tenant.change(|own| *own = Some(caches));
-    Ok(Entry { tenant, setup: Arc::new(setup.with_readers(readers)), server_names })
+    Ok(Entry { tenant, configuration: Arc::new(configuration.with_readers(readers)), server_names })
 }
 
 fn check_maxima(maxima: Option<&Limits>, cache: &CacheConfig) -> Result<(), OpenError> {

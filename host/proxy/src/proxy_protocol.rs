@@ -1,11 +1,12 @@
-//! The PROXY protocol, versions 1 and 2: who the client is, told by a load balancer before us, and by us to the upstream.
+//! The PROXY protocol, versions 1 and 2. It tells the client's address: a load balancer to the proxy, and the proxy to
+//! the upstream.
 
 use std::{io, net::SocketAddr};
 
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Which version of the PROXY protocol an upstream is told in.
+/// A version of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyProtocol {
     /// The line of text.
@@ -16,19 +17,18 @@ pub enum ProxyProtocol {
 
 /// The longest header of version 1, its line's end included.
 const V1_BYTES_MAX: usize = 107;
-/// The shortest header of version 1, and the part of version 2 before its length is known: so many bytes can be read before
-/// the version is known.
+/// The bytes to read before the version is known: no header of version 1 is shorter, nor is the signature of version 2.
 const HEAD_BYTES: usize = 12;
 const V2_HEAD_BYTES: usize = 16;
 const V2_SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Addresses, and extensions that nobody here reads. More than any load balancer sends.
+/// The longest body of version 2: addresses, and extensions that the proxy ignores. More than any load balancer sends.
 const V2_BODY_BYTES_MAX: usize = 4_096;
 
-/// Reads a header, and nothing beyond it. Gives the client's address; none where the load balancer speaks for itself, as in
-/// a health check.
+/// Reads a header, and nothing beyond it. Returns the client's address; None if the load balancer speaks for itself, as
+/// in a health check.
 ///
 /// # Errors
-/// When what comes is no header, is too long, or the stream ends or fails.
+/// When the header is invalid or too long, or the stream ends or fails.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; HEAD_BYTES];
     stream.read_exact(&mut header).await?;
@@ -78,14 +78,14 @@ fn invalid(what: &str) -> io::Error {
 }
 
 impl ProxyProtocol {
-    /// The header for a connection of `client` that came in at `local`.
+    /// The header for a connection from `client` to `local`.
     ///
     /// # Errors
-    /// Never, but for memory: the addresses are short.
+    /// Only when memory runs out: the addresses are short.
     pub(crate) fn header(self, client: SocketAddr, local: SocketAddr) -> io::Result<Vec<u8>> {
         let (client, local) = match (client, local) {
             (SocketAddr::V4(_), SocketAddr::V4(_)) | (SocketAddr::V6(_), SocketAddr::V6(_)) => (client, local),
-            // A header has addresses of one family.
+            // Both addresses of a header are of one family.
             _ => (as_v6(client), as_v6(local)),
         };
         match self {
@@ -109,7 +109,7 @@ fn as_v6(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
-    /// What a header says, and whether it was read to its end and no further.
+    /// Reads a header, and checks that it was read to its end and no further.
     fn read_all(bytes: &[u8]) -> Result<Option<SocketAddr>, String> {
         let stream = [bytes, b"rest"].concat();
         let mut unread = stream.as_slice();

@@ -1,16 +1,17 @@
-//! How long things took, in buckets that any thread may add to.
+//! Histograms of durations, which any thread may add to.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How many times there were in each bucket.
+/// A reading of a histogram of durations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// For each of [`Times::BOUNDS_US`] those up to it and above the one before; last, those above all.
+    /// The number of durations in each bucket: up to each of [`Times::BOUNDS_US`] and above the one before; last, above
+    /// all.
     pub counts: [u64; Self::BOUNDS_US.len() + 1],
-    /// All together, in microseconds.
+    /// The sum of all durations, in microseconds.
     pub sum_us: u64,
 }
 
@@ -19,13 +20,13 @@ impl Times {
     pub const BOUNDS_US: [u64; 12] =
         [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000];
 
-    /// How many there were.
+    /// The number of durations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
 
-/// Where times are added up.
+/// A histogram of durations.
 #[derive(Default)]
 pub(crate) struct Stopwatches {
     counts: [AtomicU64; Times::BOUNDS_US.len() + 1],

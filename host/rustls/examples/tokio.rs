@@ -20,14 +20,14 @@ pub(crate) async fn serve(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    // The guest: checked, compiled, linked. Whatever is wrong with it shows here, or when its cache is opened.
+    // The guest: checked, compiled, linked. An invalid guest fails here, or when its cache is opened.
     let limits = Limits::new(SizeClass::Small);
     let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted))?;
     let guest = block_in_place(|| Checked::new(component, &limits)?.compile(&engine)?.link(Wasi::None))?;
-    // Its cache, on an owner thread. It lives as long as its owner, and is read through clones of the reader.
+    // Its cache, on an owner thread. It lives as long as its owner. Clones of the reader read it.
     let owners = Owners::with_defaults();
     let (_owner, reader) = owners.open(CacheConfig::new("example", Role::Server, limits), Arc::new(guest))?;
-    // Sessions are bound to how the tenant speaks TLS: another chain or client-auth mode does not find them.
+    // Sessions are bound to the tenant's TLS settings: with another chain or client-auth mode they are unknown.
     let sessions = ServerSessions::new(reader, TlsIdentity::new(ClientAuth::None, &[], &chain, &[], b""));
     let builder = ServerConfig::builder_with_provider(ring::default_provider().into());
     let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
@@ -39,9 +39,9 @@ pub(crate) async fn serve(
         let (sessions, config) = (sessions.clone(), Arc::clone(&config));
         tokio::spawn(async move {
             let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
-            // Here a proxy looks the tenant up, before any session of anybody's.
+            // Here a proxy looks the tenant up, before any session is looked up.
             let server_name = start.client_hello().server_name().unwrap_or_default().to_ascii_lowercase();
-            // A store for this connection, which bounds what it may cost. The guest is asked on this thread.
+            // A store for this connection, which bounds its cost. This thread asks the guest.
             let scoped = sessions.scoped(&config, &server_name);
             let mut tls = start.into_stream(Arc::clone(&scoped.config)).await?;
             let is_resumed = tls.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);

@@ -1,4 +1,4 @@
-//! The client role: a tenant's sessions with one upstream, of which its guest says which one is offered.
+//! The client role: a tenant's sessions with one upstream. Its guest selects the session to offer.
 
 use std::{
     fmt,
@@ -21,19 +21,18 @@ use crate::{ASKS_MAX, LIFETIME_TLS12, LIFETIME_TLS13, identity::Digest};
 
 /// A session with an upstream, as rustls made it.
 pub enum ClientSession {
-    /// May be offered many times.
+    /// A session that may be offered many times.
     Tls12(Box<Tls12ClientSessionValue>),
-    /// May be offered once.
+    /// A session that may be offered once.
     Tls13(Box<Tls13ClientSessionValue>),
 }
 
-/// What a session counts for. How much it takes is rustls's secret: the chain and the ticket are in it, and mostly make out
-/// the size. Two kibibytes is what a session of a public server takes, with a chain of two certificates and a ticket of some
-/// hundred bytes.
+/// The size that a session counts for. rustls hides the real size, most of which is the chain and the ticket. A session
+/// of a public server takes two kibibytes, with a chain of two certificates and a ticket of some hundred bytes.
 const SESSION_BYTES: usize = 2 << 10;
 
-// rustls keeps the master secret and the resumption secret in its type `Zeroizing`, which wipes them. What is not wiped, the
-// ticket and the server's chain, has been on the wire.
+// rustls keeps the master secret and the resumption secret in its type `Zeroizing`, which wipes them. Only the ticket
+// and the server's chain are not wiped, and both have been on the wire.
 impl ZeroizeOnDrop for ClientSession {}
 
 impl Value for ClientSession {
@@ -51,8 +50,8 @@ impl fmt::Debug for ClientSession {
     }
 }
 
-/// A digest of what the trust in an upstream rests on: the roots that its chain must come from, the name that it must be of,
-/// the protocols offered, best first, and the own chain that is shown to it. Sessions of one are unknown under any other.
+/// A digest of the basis of the trust in an upstream: the roots and the name that its certificate must have, the
+/// protocols offered, best first, and the client's own chain. Sessions of one digest are unknown under any other.
 pub fn upstream_identity(
     roots: &[CertificateDer<'_>],
     server_name: &str,
@@ -71,18 +70,19 @@ pub fn upstream_identity(
 #[derive(Clone)]
 pub struct ClientSessions {
     reader: Reader<ClientSession>,
-    /// The peer and the identity: what comes before the server name in every partial key.
+    /// The start of every partial key, before the server name: the peer and the identity.
     prefix: Arc<[u8]>,
-    /// The key exchange group that the upstream chose last.
+    /// The last key exchange group that the upstream chose.
     kx_hint: Arc<Mutex<Option<NamedGroup>>>,
 }
 
 impl ClientSessions {
-    /// A store over a cache that was opened in the client role. `peer` is the upstream's host and port, as in `host:port`, and
-    /// `identity` what [`upstream_identity`] says of its configuration: what is stored under one is unknown under another.
+    /// A store over a cache that was opened in the client role. `peer` is the upstream's host and port, as in
+    /// `host:port`, and `identity` the [`upstream_identity`] of its configuration. A session stored under one identity
+    /// is unknown under another.
     ///
-    /// rustls itself offers a session only where the verifier and the resolver of the client's certificate are the very objects
-    /// of the connection that it comes from. So connections that are to share sessions are made of clones of one configuration.
+    /// rustls itself offers a session only with the very objects for the verifier and for the client's certificate that
+    /// the session was made with. So use clones of one configuration for connections that should share sessions.
     pub fn new(reader: Reader<ClientSession>, peer: &str, identity: [u8; 32]) -> Self {
         let prefix = [peer.as_bytes(), &[0], &identity].concat().into();
         Self { reader, prefix, kx_hint: Arc::default() }
@@ -90,8 +90,8 @@ impl ClientSessions {
 
     /// The upstream's configuration with a store for one connection.
     ///
-    /// Costs a copy of the configuration's references. Blocking guest calls, two at most, then happen on the thread that begins
-    /// the handshake; see [`Reader`] for how long.
+    /// Costs a copy of the configuration's references. The thread that begins the handshake then makes two blocking
+    /// guest calls at most. See [`Reader`] for their duration.
     pub fn scoped(&self, config: &ClientConfig) -> Arc<ClientConfig> {
         let mut config = config.clone();
         let store = Arc::new(ConnectionSessions {
@@ -120,12 +120,13 @@ impl fmt::Debug for ClientSessions {
 /// The store of one connection.
 struct ConnectionSessions {
     sessions: ClientSessions,
-    /// As they were when the connection began, so that a revocation in between is final.
+    /// The terms at the start of the connection, so that a later revocation is final.
     terms: Terms,
     asks_left: AtomicU32,
-    /// The TLS 1.2 session that rustls has been given, and when it ends.
+    /// The TLS 1.2 session that rustls has got, and its end.
     offered: Mutex<Option<(OwnedName, u64)>>,
-    /// When the TLS 1.3 session ends that this connection may have resumed; what comes of it ends no later.
+    /// The end of the TLS 1.3 session that this connection may have resumed. A session that follows from it ends no
+    /// later.
     tls13_expires_ms: AtomicU64,
 }
 
@@ -135,7 +136,7 @@ impl ConnectionSessions {
         self.asks_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, spend).is_ok()
     }
 
-    /// Posts a session under a name of its own. Without random bytes there is none, and the session is wiped.
+    /// Posts a session under a random name. If the system gives no random bytes, the session is wiped.
     fn post(&self, server_name: &ServerName<'_>, session: ClientSession, lifetime: Duration, expires_ms: u64) {
         let mut id = [0; 16];
         if SystemRandom::new().fill(&mut id).is_ok() {
@@ -146,7 +147,7 @@ impl ConnectionSessions {
 
     fn post_as(&self, name: Name<'_>, session: ClientSession, lifetime: Duration, expires_ms: u64) {
         let terms = self.terms.lifetime(lifetime).until(expires_ms);
-        // A cache may lose: a mailbox that is full costs a full handshake.
+        // A cache may lose sessions: a full mailbox costs a full handshake.
         self.sessions.reader.mailbox().update_on(name, session, terms);
     }
 }
@@ -165,17 +166,17 @@ impl ClientSessionStore for ConnectionSessions {
         *lock(&self.sessions.kx_hint)
     }
 
-    /// Stores a session; in place of the one that was offered, where there is one: the server has renewed it or refused it.
+    /// Stores a session. It replaces the one that was offered, if any: the server has renewed or refused that one.
     fn set_tls12_session(&self, server_name: ServerName<'static>, value: Tls12ClientSessionValue) {
         let session = ClientSession::Tls12(Box::new(value));
         match &*lock(&self.offered) {
-            // Renewed or not: rustls does not tell, and a full handshake's session may end early.
+            // rustls hides whether the session was renewed, so the session of a full handshake may end early too.
             Some((name, expires_ms)) => self.post_as(name.name(), session, LIFETIME_TLS12, *expires_ms),
             None => self.post(&server_name, session, LIFETIME_TLS12, u64::MAX),
         }
     }
 
-    /// Gives a session that may be offered many times: it stays.
+    /// Returns a session that may be offered many times. It stays in the cache.
     fn tls12_session(&self, server_name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
         let partial = self.sessions.partial(server_name);
         let tls12 = |session: &ClientSession| match session {
@@ -188,8 +189,8 @@ impl ClientSessionStore for ConnectionSessions {
         Some(value)
     }
 
-    /// Forgets the session that was offered, which did not work, or whose server has come to speak TLS 1.3. Others of this
-    /// server are forgotten when their turn comes.
+    /// Forgets the session that was offered: it failed, or its server speaks TLS 1.3 now. Others of this server go when
+    /// they are offered.
     fn remove_tls12_session(&self, _: &ServerName<'static>) {
         if let Some((name, _)) = lock(&self.offered).take() {
             self.sessions.reader.mailbox().delete(name.name());
@@ -201,12 +202,12 @@ impl ClientSessionStore for ConnectionSessions {
         self.post(&server_name, ClientSession::Tls13(Box::new(value)), LIFETIME_TLS13, expires_ms);
     }
 
-    /// Gives a session away: it is offered once.
+    /// Takes a session out of the cache. It is offered once.
     fn take_tls13_ticket(&self, server_name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         let partial = self.sessions.partial(server_name);
         let is_tls13 = |session: &ClientSession| matches!(session, ClientSession::Tls13(_));
         let taken = self.may_ask().then(|| self.sessions.reader.take_selected(&partial, is_tls13))?.ok()?;
-        // Resumed or not: rustls does not tell.
+        // rustls hides whether it resumed.
         self.tls13_expires_ms.fetch_min(taken.expires_ms, Ordering::AcqRel);
         match taken.value {
             ClientSession::Tls13(value) => Some(*value),

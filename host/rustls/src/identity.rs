@@ -1,17 +1,17 @@
-//! What a session's trust decision was made under: the part of a TLS configuration that sessions are bound to.
+//! The identity of a TLS configuration: the part that a session's trust decision rests on, and that binds the session.
 
 use ring::digest::{Context, SHA256};
 use rustls::pki_types::CertificateDer;
 
-/// Whether a client has to show a certificate.
+/// The demand for client certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ClientAuth {
-    /// It is not asked for one.
+    /// The client is not asked for a certificate.
     #[default]
     None,
-    /// It is asked for one, and may have none.
+    /// The client is asked for a certificate, and may have none.
     Optional,
-    /// It must have one.
+    /// The client must have a certificate.
     Required,
 }
 
@@ -22,9 +22,8 @@ pub struct TlsIdentity([u8; Self::LEN]);
 impl TlsIdentity {
     pub(crate) const LEN: usize = 32;
 
-    /// The identity of a configuration: whether clients need a certificate, the roots that theirs must come from, the
-    /// server's own chain, and the protocols it offers, best first. A verifier that looks at more than roots needs `extra`
-    /// to say what it looks at.
+    /// The identity of a configuration: the demand for client certificates, their roots, the server's own chain, and
+    /// the protocols it offers, best first. For a verifier that looks at more than roots, `extra` names the rest.
     pub fn new(
         client_auth: ClientAuth,
         client_roots: &[CertificateDer<'_>],
@@ -46,11 +45,11 @@ impl TlsIdentity {
     }
 }
 
-/// A digest of lists of byte strings. Each list and each part goes in with its length, so that no two run together.
+/// A digest of lists of byte strings. It includes the length of each list and of each part, so no two run together.
 pub(crate) struct Digest(Context);
 
 impl Digest {
-    /// `domain` says what is digested, so that no two kinds of things have one digest.
+    /// A new digest. `domain` names the kind of things digested, so no two kinds have equal digests.
     pub(crate) fn new(domain: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(domain);

@@ -1,27 +1,28 @@
-//! What became of a connection's wish to resume.
+//! The outcome of a connection's attempt to resume.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use innkeeper_core::Miss;
 
-/// What became of a connection's resumption.
+/// The outcome of a connection's attempt to resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resumption {
     /// The handshake resumed a session.
     Resumed,
-    /// The client offered no session that rustls would ask the store for.
+    /// The client offered no session that rustls asks the store for.
     NotOffered,
-    /// The client offered sessions, and the cache gave none: the first cause that is not [`Miss::Absent`], or else that.
+    /// The client offered sessions, and the cache had none of them. The cause is the first that is not
+    /// [`Miss::Absent`], or else that one.
     Missed(Miss),
-    /// The cache gave a session, and rustls made a full handshake all the same: the session is of another cipher suite or
-    /// hash, say, or the client has no key for it, or it was promised more early data than is allowed now.
+    /// The cache had a session, but rustls made a full handshake. For example, the session is of another cipher suite
+    /// or hash, the client has no key for it, or it was promised more early data than is allowed now.
     Refused,
-    /// The client offered more sessions than one connection may ask its guest for, and had none of the first.
+    /// The client offered more sessions than one connection may ask the guest for. The first ones all missed.
     TooManyAsks,
 }
 
 impl Resumption {
-    /// The outcome's name in logs, metrics and tables; that of the cause where the cache gave none.
+    /// The outcome's name in logs, metrics and tables. For a miss it is the name of the cause.
     pub fn name(self) -> &'static str {
         match self {
             Self::Resumed => "resumed",
@@ -33,13 +34,13 @@ impl Resumption {
     }
 }
 
-/// What a connection's store has seen of the handshake, for whoever asks afterwards.
+/// The observations of a connection's store, to be read after the handshake.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome(Mutex<Seen>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// The first cause that is not [`Miss::Absent`]; that one until there is another.
+    /// The first cause that is not [`Miss::Absent`], or else that one.
     cause: Option<Miss>,
     is_given: bool,
     is_spent: bool,
@@ -57,7 +58,7 @@ impl Outcome {
         }
     }
 
-    /// The connection wanted to ask once more than it may.
+    /// Notes that the connection has no question left.
     pub(crate) fn spent(&self) {
         self.lock().is_spent = true;
     }

@@ -1,5 +1,5 @@
-//! Early data over rustls as it is built here, in memory: accepted, or skipped in whatever pieces it arrives. Most of this fails
-//! with rustls 0.23.46 as published.
+//! Early data over the vendored rustls, in memory: accepted, or skipped in whatever pieces it arrives. Most of this
+//! fails with the published rustls 0.23.46.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -15,17 +15,17 @@ use rustls::{
     server::{ServerSessionMemoryCache, StoresServerSessions, WebPkiClientVerifier},
 };
 
-/// The most that any tenant's configuration allows.
+/// The most early data that a tenant's configuration allows.
 const ALLOWED_MAX: u32 = 1 << 20;
 
-/// In what pieces bytes reach the server.
+/// The pieces in which bytes reach the server.
 #[derive(Clone, Copy, Debug)]
 enum Split {
-    /// As many at a time as it reads.
+    /// As many bytes at a time as the server reads.
     Whole,
-    /// Each record by itself.
+    /// One record at a time.
     Records,
-    /// So many bytes at a time, across the borders of records.
+    /// A number of bytes at a time, across the borders of records.
     Bytes(usize),
 }
 
@@ -48,7 +48,7 @@ impl Split {
     }
 }
 
-/// Early data: so many records with so many bytes in each.
+/// Early data: a number of records, with a number of bytes in each.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     records: usize,
@@ -57,22 +57,22 @@ struct Sent {
 
 const FULL_RECORD: usize = 16_384;
 
-/// Why early data is not accepted.
+/// The cause for which early data is not accepted.
 #[derive(Clone, Copy, Debug)]
 enum Cause {
-    /// Nobody knows the session, and the handshake is a full one.
+    /// The session is unknown, so the handshake is a full one.
     Unknown,
-    /// The same, and the client has to show its certificate.
+    /// The session is unknown, and the client has to show its certificate.
     Certificate,
     /// The session resumes, but with another protocol name.
     Protocol,
-    /// The client's key share is of no use.
+    /// The client's key share is unusable.
     Retry,
 }
 
 const CAUSES: [Cause; 4] = [Cause::Unknown, Cause::Certificate, Cause::Protocol, Cause::Retry];
 
-/// A client with a session that allows it early data, and what it needs to come again.
+/// A client with a session that allows early data, and everything it needs to come again.
 struct Returning {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -85,7 +85,7 @@ fn provider(groups: &[&'static dyn SupportedKxGroup]) -> Arc<CryptoProvider> {
 }
 
 impl Returning {
-    /// `promised` is how much early data the session allows.
+    /// A client whose session allows `promised` bytes of early data.
     fn new(promised: u32) -> Self {
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let chain: Vec<CertificateDer<'static>> = vec![made.cert.into()];
@@ -107,7 +107,7 @@ impl Returning {
         own
     }
 
-    /// A server that accepts `allowed` bytes of early data, or none for some cause.
+    /// A server that accepts `allowed` bytes of early data, or none for a cause.
     fn server(&self, allowed: u32, cause: Option<Cause>) -> ServerConfig {
         let groups: [&dyn SupportedKxGroup; 1] = match cause {
             Some(Cause::Retry) => [ring::kx_group::SECP256R1],
@@ -155,7 +155,7 @@ impl Visit {
         Self { client, server: ServerConnection::new(Arc::new(server)).unwrap() }
     }
 
-    /// Passes bytes until nobody has more to say.
+    /// Passes bytes until both sides are silent.
     fn go_on(&mut self, split: Split) -> Result<(), String> {
         while self.client.wants_write() || self.server.wants_write() {
             let mut bytes = Vec::new();
@@ -181,7 +181,7 @@ impl Visit {
         Ok(())
     }
 
-    /// Completes the handshake, and has a request answered. Gives the early data that was accepted.
+    /// Completes the handshake, and answers a request. Returns the accepted early data.
     fn complete(mut self, split: Split) -> Result<(Vec<u8>, HandshakeKind), String> {
         self.go_on(split)?;
         assert!(!self.client.is_handshaking() && !self.server.is_handshaking(), "both have finished");
@@ -201,7 +201,7 @@ impl Visit {
     }
 }
 
-/// What is sent has to be skipped, whatever the cause, the split, and what is allowed by now.
+/// Early data is skipped for every cause, every split, and every bound.
 #[track_caller]
 fn check_skipped(sent: Sent, splits: &[Split], allowed: &[u32]) {
     for cause in CAUSES {
@@ -268,7 +268,7 @@ fn all_that_any_configuration_allows_is_skipped_in_records_of_one_byte() {
 #[test]
 fn skipping_has_an_end() {
     for cause in CAUSES {
-        // What a session allowed that nobody here has made.
+        // The bound of a foreign session.
         let returning = Returning::new(u32::MAX);
         for (records, bytes) in [(66, FULL_RECORD), (2_100, 512)] {
             let visit = Visit::begin(&returning, returning.server(0, Some(cause)), Sent { records, bytes });

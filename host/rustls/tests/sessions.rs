@@ -22,7 +22,7 @@ impl Tenant {
     fn open() -> Self {
         let owners = Owners::new(1, Clock::manual());
         let mut config = CacheConfig::new("tenant", Role::Server, Limits::new(SizeClass::Small));
-        // Nothing may be missed here because the machine is busy.
+        // A busy machine must not cause a miss here.
         config.limits.read.time = Duration::from_secs(10);
         let (owner, reader) = owners.open(config, Arc::new(NativeLru)).unwrap();
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();

@@ -24,7 +24,7 @@ use std::{
 use innkeeper_proxy::{
     Compilation, ListenerConfig, LoaderConfig, ProxyLimits,
     core::{LimitError, Limits, SizeClass},
-    rustls::pki_types::DnsName,
+    is_dns_name,
 };
 use serde::Deserialize as _;
 use zeroize::Zeroizing;
@@ -278,7 +278,7 @@ fn check_admin(
         None => None,
     };
     for (number, host) in admin.hosts.iter().enumerate() {
-        if DnsName::try_from(host.as_str()).is_err() {
+        if !is_dns_name(host) {
             let at = at.key("hosts").number(number);
             notes.add(&at, "no name of a host", "write the name alone, without a scheme or a port");
         }

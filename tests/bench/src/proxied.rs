@@ -3,17 +3,18 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Instant,
 };
 
 use anyhow::{Context as _, ensure};
 use innkeeper_core::{CacheConfig, Clock, Owners, Role};
 use innkeeper_proxy::{
-    ListenerConfig, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, TenantTls, Upstream,
+    ListenerConfig, Proxy, ProxyConfig, ProxyLimits, Scoped, ServerSessions, SessionStores, TenantBounds, TenantCaches,
+    TenantConfig, TenantTls, Upstream,
 };
 use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, Stream,
+    ClientConfig, ClientConnection, HandshakeKind, ServerConfig, Stream,
     server::ServerSessionMemoryCache,
     version::{TLS12, TLS13},
 };
@@ -68,10 +69,11 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> anyhow::Result<()
 /// A proxy with one tenant.
 fn open(runtime: &tokio::runtime::Runtime, tenant: &str, certified: &Certified) -> anyhow::Result<Proxy> {
     let engine = cache::engine(1_000, 4)?;
-    let mut tls = TenantTls::new(certified.chain.clone(), certified.key());
-    if tenant == "rustls-store" {
-        tls.own_store = Some(ServerSessionMemoryCache::new(10_000));
-    }
+    let tls = TenantTls::new(certified.chain.clone(), certified.key());
+    let stores: Arc<dyn SessionStores> = match tenant {
+        "rustls-store" => Arc::new(RustlsStore::default()),
+        _ => Arc::new(TenantCaches),
+    };
     let tenant = TenantConfig {
         name: tenant.to_owned(),
         server_names: vec![SERVER_NAME.to_owned()],
@@ -87,7 +89,22 @@ fn open(runtime: &tokio::runtime::Runtime, tenant: &str, certified: &Certified) 
         maxima: None,
         tenants: vec![tenant],
     };
-    Ok(runtime.block_on(Proxy::start(config, Owners::new(1, Clock::system())))?)
+    Ok(runtime.block_on(Proxy::start_with(config, Owners::new(1, Clock::system()), stores))?)
+}
+
+/// Sessions in the store of rustls, instead of the tenant's cache. All connections share one configuration with it.
+#[derive(Default)]
+struct RustlsStore(OnceLock<Arc<ServerConfig>>);
+
+impl SessionStores for RustlsStore {
+    fn scoped(&self, _: Option<&ServerSessions>, config: &Arc<ServerConfig>, _: &str) -> Scoped {
+        let with_store = || {
+            let mut config = ServerConfig::clone(config);
+            config.session_storage = ServerSessionMemoryCache::new(10_000);
+            Arc::new(config)
+        };
+        Scoped::without_cache(Arc::clone(self.0.get_or_init(with_store)))
+    }
 }
 
 /// Answers each byte with itself, until the program ends.

@@ -1,5 +1,4 @@
-//! The files that a configuration names: read once each, bounded, and remembered, so that it is known which they are and
-//! whether they have changed.
+//! The files that a configuration names. Each is read once, and its size is bounded. Their paths and digests tell later changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,10 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use innkeeper_proxy::rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
+use innkeeper_proxy::{Certificates, PrivateKey};
 use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
@@ -26,7 +22,7 @@ pub(crate) struct Bytes {
     pub(crate) digest: Digest,
 }
 
-/// PEM files are shorter.
+/// The longest PEM file.
 const PEM_BYTES_MAX: usize = 4 << 20;
 
 /// Reads the files that a configuration names.
@@ -34,13 +30,13 @@ const PEM_BYTES_MAX: usize = 4 << 20;
 pub(crate) struct Files {
     folder: PathBuf,
     named: BTreeSet<PathBuf>,
-    /// Components. Of certificates and keys nothing is remembered.
+    /// The components. Certificates and keys are not kept.
     components: BTreeMap<PathBuf, Bytes>,
-    system_roots: Option<Arc<[CertificateDer<'static>]>>,
+    system_roots: Option<Certificates>,
 }
 
 impl Files {
-    /// Files in a folder, unless a path is absolute.
+    /// Reads files in a folder, unless a path is absolute.
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self { folder, ..Self::default() }
     }
@@ -49,12 +45,12 @@ impl Files {
         self.folder.join(path)
     }
 
-    /// Every file that has been read, or tried.
+    /// Every file that has been read, or could not be.
     pub(crate) fn named(self) -> BTreeSet<PathBuf> {
         self.named
     }
 
-    /// A component's bytes, which tenants with the same file share.
+    /// The bytes of a component. Tenants with the same file share them.
     pub(crate) fn component(&mut self, path: &Path, bytes_max: usize) -> Result<Bytes, String> {
         let path = self.path(path);
         self.named.insert(path.clone());
@@ -69,23 +65,17 @@ impl Files {
     }
 
     /// The certificates in a PEM file, at least one. The file may have a key too: its bytes are wiped.
-    pub(crate) fn certificates(&mut self, path: &Path) -> Result<(Vec<CertificateDer<'static>>, Digest), String> {
+    pub(crate) fn certificates(&mut self, path: &Path) -> Result<(Certificates, Digest), String> {
         let bytes = self.read_secret(path)?;
-        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-        match certificates {
-            Ok(certificates) if certificates.is_empty() => Err("the file has no certificate in PEM".into()),
-            Ok(certificates) => Ok((certificates, digest_of(&bytes))),
-            Err(error) => Err(format!("the file is no PEM: {error}")),
-        }
+        let certificates = Certificates::from_pem(&bytes).map_err(|error| error.to_string())?;
+        Ok((certificates, digest_of(&bytes)))
     }
 
     /// The first private key in a PEM file. Its bytes are wiped.
-    pub(crate) fn key(&mut self, path: &Path) -> Result<(PrivateKeyDer<'static>, Digest), String> {
+    pub(crate) fn key(&mut self, path: &Path) -> Result<(PrivateKey, Digest), String> {
         let bytes = self.read_secret(path)?;
-        match PrivateKeyDer::from_pem_slice(&bytes) {
-            Ok(key) => Ok((key, digest_of(&bytes))),
-            Err(_) => Err("the file has no private key in PEM".into()),
-        }
+        let key = PrivateKey::from_pem(&bytes).map_err(|error| error.to_string())?;
+        Ok((key, digest_of(&bytes)))
     }
 
     fn read_secret(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
@@ -95,15 +85,10 @@ impl Files {
         bytes
     }
 
-    /// The system's roots, read once; those that TLS takes.
-    pub(crate) fn system_roots(&mut self) -> Arc<[CertificateDer<'static>]> {
-        let load = || {
-            let mut store = RootCertStore::empty();
-            // A system may have roots that no library takes.
-            let found = rustls_native_certs::load_native_certs().certs.into_iter();
-            found.filter(|root| store.add(root.clone()).is_ok()).collect()
-        };
-        Arc::clone(self.system_roots.get_or_insert_with(load))
+    /// The system's roots, read once, without the malformed ones.
+    pub(crate) fn system_roots(&mut self) -> Certificates {
+        let load = || Certificates::usable_roots(rustls_native_certs::load_native_certs().certs);
+        self.system_roots.get_or_insert_with(load).clone()
     }
 }
 
@@ -117,7 +102,7 @@ pub(crate) fn digest_of(bytes: &[u8]) -> Digest {
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
-/// Reads a file to its end, if that comes within `bytes_max`.
+/// Reads a file to its end. Reads `bytes_max` and one byte at most.
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     let said = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
     // A pipe or a device might never end, or never begin.
@@ -125,7 +110,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     if !metadata.is_file() {
         return Err(format!("{} is no file", path.display()));
     }
-    // At once, so that no part of a secret is left where it was read to first.
+    // One allocation: a buffer that grows leaves a copy of a secret behind.
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(bytes_max);
     let mut bytes = Vec::with_capacity(length.saturating_add(1));
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);

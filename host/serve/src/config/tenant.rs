@@ -1,14 +1,11 @@
 //! Tenants as they are written: names, files, addresses, limits, each checked, and all of them against each other.
 
-use std::{collections::HashMap, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, path::Path, time::Duration};
 
 use innkeeper_proxy::{
-    Certificate, ClientAuth, ProxyProtocol, TenantBounds, TenantTls, Upstream, UpstreamTls, Wasi,
+    Certificate, Certificates, ClientAuth, ProxyProtocol, TenantBounds, TenantTls, Upstream, UpstreamTls, Wasi,
     core::{CacheConfig, LimitError, Limits, Overflow, Property, SizeClass},
-    rustls::{
-        RootCertStore,
-        pki_types::{CertificateDer, DnsName, ServerName},
-    },
+    is_dns_name, is_server_name,
 };
 
 use super::{
@@ -137,7 +134,7 @@ impl Check<'_, '_> {
             let host = name.strip_prefix("*.").unwrap_or(&name);
             // Clients send names only: RFC 6066, section 3.
             let is_address = host.parse::<std::net::IpAddr>().is_ok();
-            if is_address || DnsName::try_from(host).is_err() || host.ends_with('.') {
+            if is_address || !is_dns_name(host) || host.ends_with('.') {
                 let fix =
                     "write a host's name such as `www.shop.example`, or `*.shop.example` for all names one label below";
                 self.notes.add(&at, "no server name", fix);
@@ -177,7 +174,7 @@ impl Check<'_, '_> {
             self.notes.add(&at.key("early_data_bytes"), "one client could take too much memory", fix);
         }
         let (client_auth, client_roots) = client_auth?;
-        Some(TenantTls { certificates, client_auth, client_roots, alpn: alpn?, early_data_bytes, own_store: None })
+        Some(TenantTls { certificates, client_auth, client_roots: client_roots.into(), alpn: alpn?, early_data_bytes })
     }
 
     fn certificate(&mut self, written: &file::Certificate, at: &At) -> Option<Certificate> {
@@ -189,19 +186,17 @@ impl Check<'_, '_> {
             }
             Err(what) => self.notes.none(&at.key("key"), what, "name the PEM file with the key of the chain's leaf"),
         };
-        let certificate = Certificate { chain: chain?, key: key? };
-        if let Err(error) = certificate.check() {
-            let what = format!("it does not do with the chain: {error}");
-            return self.notes.none(
-                &at.key("key"),
-                what,
-                "name the key that the chain's first certificate was made for",
-            );
+        match Certificate::new(chain?, key?) {
+            Ok(certificate) => Some(certificate),
+            Err(error) => {
+                let what = format!("it does not fit the chain: {error}");
+                let fix = "name the key that the chain's first certificate was made for";
+                self.notes.none(&at.key("key"), what, fix)
+            }
         }
-        Some(certificate)
     }
 
-    fn certificates(&mut self, path: &Path, at: &At) -> Option<Vec<CertificateDer<'static>>> {
+    fn certificates(&mut self, path: &Path, at: &At) -> Option<Certificates> {
         match self.files.certificates(path) {
             Ok((certificates, digest)) => {
                 self.digests.push(digest);
@@ -211,29 +206,22 @@ impl Check<'_, '_> {
         }
     }
 
-    fn roots(&mut self, path: &Path, at: &At) -> Option<Vec<CertificateDer<'static>>> {
+    fn roots(&mut self, path: &Path, at: &At) -> Option<Certificates> {
         let roots = self.certificates(path, at)?;
-        let mut store = RootCertStore::empty();
-        match roots.iter().cloned().try_for_each(|root| store.add(root)) {
+        match roots.check_roots() {
             Ok(()) => Some(roots),
-            Err(error) => {
-                self.notes.none(at, format!("a root does not do: {error}"), "leave that root out of the file")
-            }
+            Err(error) => self.notes.none(at, format!("a root is invalid: {error}"), "leave that root out of the file"),
         }
     }
 
-    fn client_auth(
-        &mut self,
-        written: &file::ClientAuth,
-        at: &At,
-    ) -> Option<(ClientAuth, Vec<CertificateDer<'static>>)> {
+    fn client_auth(&mut self, written: &file::ClientAuth, at: &At) -> Option<(ClientAuth, Certificates)> {
         let mode = match written.mode {
             file::ClientAuthMode::None => ClientAuth::None,
             file::ClientAuthMode::Optional => ClientAuth::Optional,
             file::ClientAuthMode::Required => ClientAuth::Required,
         };
         match (&written.roots, mode) {
-            (None, ClientAuth::None) => Some((mode, Vec::new())),
+            (None, ClientAuth::None) => Some((mode, Certificates::default())),
             (Some(_), ClientAuth::None) => self.notes.none(
                 &at.key("roots"),
                 "nobody is asked for a certificate",
@@ -284,31 +272,31 @@ impl Check<'_, '_> {
 
     fn upstream_tls(&mut self, written: &file::UpstreamTls, host: Option<&str>, at: &At) -> Option<UpstreamTls> {
         let name = written.server_name.as_deref().or(host)?;
-        let server_name = match ServerName::try_from(name.to_owned()) {
-            Ok(name) => Some(name),
+        let named = match UpstreamTls::new(name) {
+            Ok(named) => Some(named),
             Err(_) => {
                 let what = format!("`{name}` is no name that a certificate could be for");
                 self.notes.none(&at.key("server_name"), what, "write a host's name or an IP address")
             }
         };
         let roots = match &written.roots {
-            Some(path) => self.roots(path, &at.key("roots")).map(Arc::from),
+            Some(path) => self.roots(path, &at.key("roots")),
             None => self.system_roots(&at.key("roots")),
         };
         let certificate = match &written.certificate {
             Some(pair) => Some(self.certificate(pair, &at.key("certificate"))?),
             None => None,
         };
-        Some(UpstreamTls { server_name: server_name?, roots: roots?, certificate })
+        Some(UpstreamTls { roots: roots?.into(), certificate, ..named? })
     }
 
-    fn system_roots(&mut self, at: &At) -> Option<Arc<[CertificateDer<'static>]>> {
+    fn system_roots(&mut self, at: &At) -> Option<Certificates> {
         let roots = self.files.system_roots();
         if roots.is_empty() {
             let fix = "write `roots = FILE`, or install the system's, such as Debian's package `ca-certificates`";
             return self.notes.none(at, "the system has no roots to trust", fix);
         }
-        self.digests.extend(roots.iter().map(|root| digest_of(root)));
+        self.digests.extend(roots.iter().map(digest_of));
         Some(roots)
     }
 
@@ -450,7 +438,7 @@ fn host_of(address: &str) -> Option<&str> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_good = match bare {
         Some(bare) => bare.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => ServerName::try_from(host).is_ok() && !host.contains(':'),
+        None => is_server_name(host) && !host.contains(':'),
     };
     (port > 0 && is_good).then_some(bare.unwrap_or(host))
 }

@@ -1,4 +1,4 @@
-//! From component files to guests.
+//! The way from component files to guests.
 
 use std::{
     path::PathBuf,
@@ -8,29 +8,29 @@ use std::{
 use innkeeper_core::{Guest, Limits, SizeClass};
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, LoadError, Wasi};
 
-/// What a loader's engines are made with: one for each size class, once a guest wants it.
+/// The settings of a loader's engines. A loader has one engine for each size class, created for its first guest.
 #[derive(Clone, Debug)]
 pub struct LoaderConfig {
-    /// Who compiles components.
+    /// The compiler of components.
     pub compilation: Compilation,
-    /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
-    /// process.
+    /// The folder that keeps machine code from one start to the next, if any. Anybody who can write there runs code in
+    /// this process.
     pub compile_cache: Option<PathBuf>,
-    /// How many small instances can live at a time.
+    /// The small instances that can live at a time.
     pub instances_small: u32,
-    /// How many large instances can live at a time.
+    /// The large instances that can live at a time.
     pub instances_large: u32,
-    /// The most that a small instance may have, whatever its own limits say.
+    /// The upper bound for a small instance, whatever its own limits say.
     pub limits_small: Limits,
-    /// The most that a large instance may have, whatever its own limits say.
+    /// The upper bound for a large instance, whatever its own limits say.
     pub limits_large: Limits,
 }
 
 impl LoaderConfig {
-    /// How many small and how many large instances can live at a time, where nothing else is said.
+    /// The default numbers of small and of large instances.
     pub const INSTANCES: [u32; 2] = [1_000, 100];
 
-    /// The defaults: no compile cache, and instances of the size classes' own limits.
+    /// The defaults: no compile cache, and the size classes' own limits.
     pub fn new(compilation: Compilation) -> Self {
         let [instances_small, instances_large] = Self::INSTANCES;
         Self {
@@ -64,26 +64,26 @@ impl GuestLoader {
     /// Prepares to load small guests.
     ///
     /// # Errors
-    /// When the system does not have the address space for the engine's pool, or what is to compile does not start.
+    /// When the system lacks the address space for the engine's pool, or the compiler does not start.
     pub fn new(compilation: Compilation) -> Result<Self, LoadError> {
         Self::with(LoaderConfig::new(compilation))
     }
 
-    /// Prepares to load small guests, and large ones once there is one.
+    /// Prepares to load small guests, and large ones on demand.
     ///
     /// # Errors
-    /// When the system does not have the address space for the engine's pool, or the compile cache's folder cannot be used.
+    /// When the system lacks the address space for the engine's pool, or the compile cache's folder cannot be used.
     pub fn with(config: LoaderConfig) -> Result<Self, LoadError> {
         let loader = Self { config: Arc::new(config), engines: Arc::default() };
         loader.engine(SizeClass::Small)?;
         Ok(loader)
     }
 
-    /// Checks, compiles and links a component. Blocking: tens of milliseconds and more, without a compile cache up to half a
-    /// minute for one with an interpreter.
+    /// Checks, compiles and links a component. Blocks for tens of milliseconds and more. Without a compile cache, a
+    /// component with an interpreter takes up to half a minute.
     ///
     /// # Errors
-    /// Why the component is refused; the address space for the pool of its size class, where there is none.
+    /// When the component is refused, or the address space for the pool of its size class is missing.
     pub fn load(
         &self,
         component: &[u8],

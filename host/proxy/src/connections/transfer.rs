@@ -1,4 +1,4 @@
-//! Bytes both ways, counted, until both ends are done or nothing has come for too long.
+//! The transfer of bytes both ways, counted, until both ends are done or idle for too long.
 
 use std::{
     io,
@@ -16,17 +16,10 @@ use tokio::{
     time::sleep,
 };
 
-use crate::ConnectionError;
+use crate::{error::ConnectionError, tenants::tenant::Bytes};
 
-/// How many bytes have come from each side.
-#[derive(Default)]
-pub(crate) struct Bytes {
-    pub(crate) from_clients: AtomicU64,
-    pub(crate) from_upstream: AtomicU64,
-}
-
-/// Passes bytes on both ways until both sides have ended. Between `idle` and twice as long without a byte either way end it
-/// too.
+/// Passes bytes on both ways until both sides have ended. Ends also after a time without a byte either way, between
+/// `idle` and twice as long.
 pub(crate) async fn transfer(
     client: impl AsyncRead + AsyncWrite + Unpin,
     upstream: impl AsyncRead + AsyncWrite + Unpin,
@@ -50,7 +43,7 @@ pub(crate) async fn transfer(
     }
 }
 
-/// A stream whose reads are counted, and whose writes show that something goes on.
+/// A stream that counts its reads, and whose writes count as activity.
 struct Counted<'a, S> {
     stream: S,
     total: &'a AtomicU64,

@@ -1,4 +1,4 @@
-//! Shares beside a naive model, and what each rule comes to.
+//! Shares beside a naive model, and the effect of each rule.
 
 use proptest::{collection::vec, prelude::*};
 
@@ -55,15 +55,15 @@ fn three_greedy_tenants_leave_the_fourth_its_reserve() {
     let names = ["a", "b", "c", "d"];
     state.follow(7_500, names.map(|name| (name, &own)).into_iter());
     let now = Instant::now();
-    let mut seat = |name, number: usize| state.seat(name, &own, peer((number % 7) as u8), now);
+    let mut acquire = |name, number: usize| state.acquire(name, &own, peer((number % 7) as u8), now);
     for name in ["a", "b", "c"] {
         for number in 0..4_000 {
-            let _ = seat(name, number);
+            let _ = acquire(name, number);
         }
     }
-    let seated = (0..4_000).filter(|number| seat("d", *number) == Verdict::Seated).count();
-    assert_eq!(seated, 937);
-    assert_eq!(seat("d", 0), Verdict::Rejected(Rejection::TooManyOfAll));
+    let admitted = (0..4_000).filter(|number| acquire("d", *number) == Verdict::Admitted).count();
+    assert_eq!(admitted, 937);
+    assert_eq!(acquire("d", 0), Verdict::Rejected(Rejection::TooManyOfAll));
 }
 
 #[test]
@@ -72,31 +72,31 @@ fn the_reserve_of_a_tenant_that_is_removed_goes_to_the_others() {
     let mut state = State::default();
     let now = Instant::now();
     state.follow(100, [("stays", &own), ("goes", &own)].into_iter());
-    let seat = |state: &mut State, name| state.seat(name, &own, peer(1), now);
-    (0..40).for_each(|_| assert_eq!(seat(&mut state, "goes"), Verdict::Seated));
+    let acquire = |state: &mut State, name| state.acquire(name, &own, peer(1), now);
+    (0..40).for_each(|_| assert_eq!(acquire(&mut state, "goes"), Verdict::Admitted));
     state.follow(100, [("stays", &own)].into_iter());
-    let seated = (0..100).filter(|_| seat(&mut state, "stays") == Verdict::Seated).count();
-    assert_eq!(seated, 60, "connections of a tenant that is served no more count until they end");
+    let admitted = (0..100).filter(|_| acquire(&mut state, "stays") == Verdict::Admitted).count();
+    assert_eq!(admitted, 60, "connections of a removed tenant count until they end");
     (0..40).for_each(|_| state.leave("goes", peer(1)));
-    assert!(!state.tenants.contains_key("goes"), "nothing is kept of it then");
-    let seated = (0..100).filter(|_| seat(&mut state, "stays") == Verdict::Seated).count();
-    assert_eq!(seated, 40);
+    assert!(!state.tenants.contains_key("goes"), "its state is gone then");
+    let admitted = (0..100).filter(|_| acquire(&mut state, "stays") == Verdict::Admitted).count();
+    assert_eq!(admitted, 40);
 }
 
-/// What the shares are held to: every connection in one list, and every number counted anew.
+/// The model: every connection in one list, and every number counted anew.
 #[derive(Default)]
 struct Naive {
     all: usize,
     served: Vec<(usize, TenantBounds)>,
     last: Vec<TenantBounds>,
-    held: Vec<Held>,
+    open: Vec<Open>,
 }
 
-struct Held {
+struct Open {
     tenant: usize,
     peer: u8,
     end: Arc<End>,
-    /// Since when it has waited, in the order in which it first did.
+    /// The time of its first wait, and its position among all first waits.
     first_wait: Option<(Ticket, Instant)>,
     is_waiting: bool,
 }
@@ -105,7 +105,7 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 impl Naive {
     fn used(&self, tenant: usize) -> usize {
-        self.held.iter().filter(|held| held.tenant == tenant).count()
+        self.open.iter().filter(|open| open.tenant == tenant).count()
     }
 
     fn reserve(&self, tenant: usize) -> usize {
@@ -124,24 +124,24 @@ impl Naive {
     }
 
     fn used_of(&self, tenant: usize, peer: u8) -> usize {
-        self.held.iter().filter(|held| (held.tenant, held.peer) == (tenant, peer)).count()
+        self.open.iter().filter(|open| (open.tenant, open.peer) == (tenant, peer)).count()
     }
 
-    /// What may be said of a newcomer, whoever is displaced: whether there is a place for it as things are.
+    /// True if a newcomer gets a permit without displacing anybody.
     fn is_room(&self, tenant: usize, peer: u8) -> bool {
         let bounds = &self.last[tenant];
         let used = self.used(tenant);
         let is_free = used < self.reserve(tenant) || self.common_used() < self.common();
         used < bounds.connections
             && self.used_of(tenant, peer) < bounds.connections_per_peer()
-            && self.held.len() < self.all
+            && self.open.len() < self.all
             && is_free
     }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Seat { tenant: usize, peer: u8 },
+    Acquire { tenant: usize, peer: u8 },
     Leave(usize),
     Wait(usize),
     GoOn(usize),
@@ -152,7 +152,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let tenant = (1_usize..8, proptest::option::of(0_usize..8), 1_usize..6);
     prop_oneof![
-        12 => (0_usize..3, 0_u8..3).prop_map(|(tenant, peer)| Step::Seat { tenant, peer }),
+        12 => (0_usize..3, 0_u8..3).prop_map(|(tenant, peer)| Step::Acquire { tenant, peer }),
         3 => any::<usize>().prop_map(Step::Leave),
         6 => any::<usize>().prop_map(Step::Wait),
         2 => any::<usize>().prop_map(Step::GoOn),
@@ -188,53 +188,53 @@ impl Both {
         self.state.follow(all, served.into_iter());
     }
 
-    fn seat(&mut self, tenant: usize, number: u8) {
+    fn acquire(&mut self, tenant: usize, number: u8) {
         let was_room = self.naive.is_room(tenant, number);
         let bounds = self.naive.last[tenant].clone();
-        let verdict = self.state.seat(NAMES[tenant], &bounds, peer(number), self.now);
-        for lost in self.naive.held.iter().filter(|held| held.end.is_displaced()) {
-            assert!(!was_room, "a place was free");
+        let verdict = self.state.acquire(NAMES[tenant], &bounds, peer(number), self.now);
+        for lost in self.naive.open.iter().filter(|open| open.end.is_displaced()) {
+            assert!(!was_room, "a permit was free");
             let since = lost.first_wait.map(|(_, since)| since).filter(|_| lost.is_waiting);
             assert!(since.is_some_and(|since| since + PATIENCE <= self.now), "it has waited for its client for long");
         }
-        self.naive.held.retain(|held| !held.end.is_displaced());
+        self.naive.open.retain(|open| !open.end.is_displaced());
         match verdict {
-            Verdict::Seated => {
-                assert!(self.naive.is_room(tenant, number), "there is a place");
-                let held = Held { tenant, peer: number, end: Arc::default(), first_wait: None, is_waiting: false };
-                self.naive.held.push(held);
+            Verdict::Admitted => {
+                assert!(self.naive.is_room(tenant, number), "a permit is free");
+                let open = Open { tenant, peer: number, end: Arc::default(), first_wait: None, is_waiting: false };
+                self.naive.open.push(open);
             }
             Verdict::Rejected(_) => assert!(!was_room),
             Verdict::Later(at, _) => {
                 assert!(!was_room && at > self.now && at <= self.now + PATIENCE);
                 let is_waiting =
-                    |held: &Held| held.is_waiting && held.first_wait.is_some_and(|(_, since)| since + PATIENCE == at);
-                assert!(self.naive.held.iter().any(is_waiting));
+                    |open: &Open| open.is_waiting && open.first_wait.is_some_and(|(_, since)| since + PATIENCE == at);
+                assert!(self.naive.open.iter().any(is_waiting));
             }
         }
     }
 
     fn wait(&mut self, place: usize) {
-        let Some(held) = self.naive.held.get_mut(place) else { return };
-        let (ticket, since) = *held.first_wait.get_or_insert_with(|| (self.state.last.next(), self.now));
-        held.is_waiting = true;
-        let waiter = Waiter { peer: peer(held.peer), since, end: Arc::clone(&held.end) };
-        self.state.wait(NAMES[held.tenant], ticket, waiter);
+        let Some(open) = self.naive.open.get_mut(place) else { return };
+        let (ticket, since) = *open.first_wait.get_or_insert_with(|| (self.state.last.next(), self.now));
+        open.is_waiting = true;
+        let waiter = Waiter { peer: peer(open.peer), since, end: Arc::clone(&open.end) };
+        self.state.wait(NAMES[open.tenant], ticket, waiter);
     }
 
     fn go_on(&mut self, place: usize) {
-        let Some(held) = self.naive.held.get_mut(place) else { return };
-        held.is_waiting = false;
-        if let Some((ticket, _)) = held.first_wait {
-            self.state.go_on(NAMES[held.tenant], ticket);
+        let Some(open) = self.naive.open.get_mut(place) else { return };
+        open.is_waiting = false;
+        if let Some((ticket, _)) = open.first_wait {
+            self.state.go_on(NAMES[open.tenant], ticket);
         }
     }
 
     fn run(&mut self, step: Step) {
         let pick = |number: usize, all: usize| number.checked_rem(all).unwrap_or(0);
-        let all = self.naive.held.len();
+        let all = self.naive.open.len();
         match step {
-            Step::Seat { tenant, peer } => self.seat(tenant, peer),
+            Step::Acquire { tenant, peer } => self.acquire(tenant, peer),
             Step::Wait(number) => self.wait(pick(number, all)),
             Step::GoOn(number) => self.go_on(pick(number, all)),
             Step::Pass(ms) => self.now += Duration::from_millis(ms),
@@ -242,8 +242,8 @@ impl Both {
             Step::Leave(_) if all == 0 => {}
             Step::Leave(number) => {
                 self.go_on(pick(number, all));
-                let held = self.naive.held.remove(pick(number, all));
-                self.state.leave(NAMES[held.tenant], peer(held.peer));
+                let open = self.naive.open.remove(pick(number, all));
+                self.state.leave(NAMES[open.tenant], peer(open.peer));
             }
         }
         self.check();
@@ -251,13 +251,13 @@ impl Both {
 
     fn check(&self) {
         let Self { state, naive, .. } = self;
-        assert_eq!((state.used, state.common), (naive.held.len(), naive.common()));
+        assert_eq!((state.used, state.common), (naive.open.len(), naive.common()));
         assert_eq!(state.common_used, naive.common_used());
-        assert_eq!(state.waiting.len(), naive.held.iter().filter(|held| held.is_waiting).count());
+        assert_eq!(state.waiting.len(), naive.open.iter().filter(|open| open.is_waiting).count());
         for (number, name) in NAMES.iter().enumerate() {
             let own = state.tenants.get(*name);
             assert_eq!(own.map_or(0, |own| own.used), naive.used(number));
-            assert!(own.is_none_or(|own| own.used_by.len() <= own.used && own.line.len() <= own.used));
+            assert!(own.is_none_or(|own| own.used_by.len() <= own.used && own.waiting.len() <= own.used));
         }
     }
 }
@@ -281,7 +281,7 @@ proptest! {
             let of_peer = naive.used_of(tenant, newcomer);
             if naive.used(tenant) < naive.reserve(tenant) && of_peer < naive.last[tenant].connections_per_peer() {
                 prop_assert!(naive.is_room(tenant, newcomer));
-                both.seat(tenant, newcomer);
+                both.acquire(tenant, newcomer);
                 prop_assert_eq!(both.naive.used_of(tenant, newcomer), of_peer + 1);
             }
         }

@@ -1,8 +1,7 @@
-//! Which of a tenant's handshakes go on: so many at a time, and of one peer so many.
+//! The turns of a tenant's handshakes: a bound on those in progress at a time, and on those of one peer.
 //!
-//! A handshake takes a turn for each step that it makes, and gives it back while it waits for its client. So what a client does
-//! not send keeps nobody waiting; and what a peer sends, however much, waits for turns of its own before it waits with
-//! others.
+//! A handshake takes a turn for each step, and gives it back while it waits for its client. So a silent client keeps
+//! nobody waiting. A busy peer waits for turns of its own before it competes with others.
 
 use std::{
     collections::HashMap,
@@ -11,13 +10,13 @@ use std::{
 
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-use crate::{TenantBounds, peer::Peer};
+use crate::{peer::Peer, settings::bounds::TenantBounds};
 
 /// A tenant's turns.
 pub(crate) struct Turns {
     all: Semaphore,
     per_peer: usize,
-    /// Of peers that have a handshake under way. Held for an instant.
+    /// The peers that have a handshake in progress. Locked for an instant.
     of_peers: Mutex<HashMap<Peer, OfPeer>>,
 }
 
@@ -36,7 +35,7 @@ impl Turns {
         Self { all, per_peer: clamped(bounds.handshakes_per_peer()), of_peers: Mutex::default() }
     }
 
-    /// Whether a handshake that wants a turn has to wait for one.
+    /// True if a handshake that wants a turn has to wait for one.
     pub(crate) fn are_taken(&self) -> bool {
         self.all.available_permits() == 0
     }
@@ -55,7 +54,7 @@ impl Turns {
     }
 }
 
-/// The turns of a peer, while it has a handshake under way.
+/// The turns of a peer, while it has a handshake in progress.
 pub(crate) struct PeerTurns<'a> {
     turns: &'a Turns,
     peer: Peer,
@@ -88,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// A turn, if there is one at once.
+    /// A turn, if one is free at once.
     fn now<'a>(turns: &'a PeerTurns<'_>) -> Option<Turn<'a>> {
         let taken = std::pin::pin!(turns.take());
         match taken.poll(&mut Context::from_waker(Waker::noop())) {
@@ -112,6 +111,6 @@ mod tests {
         assert!(now(&other).is_some());
         drop((second, third));
         drop((one, same, other));
-        assert!(turns.of_peers().is_empty(), "nothing is kept of a peer that has gone");
+        assert!(turns.of_peers().is_empty(), "the state of a peer that has gone is gone too");
     }
 }

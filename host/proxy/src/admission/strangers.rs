@@ -1,9 +1,9 @@
-//! Connections whose ClientHello has not arrived: nobody knows yet whose they are, so they have places of their own.
+//! Connections whose ClientHello has not arrived. Their tenant is unknown, so they have places of their own.
 //!
-//! A newcomer always gets a place. Where none is free, it takes that of the connection that has been here the longest: an honest
-//! client sends its ClientHello as soon as it is connected, so the longest here is the least likely to. A peer that has all the
-//! places it may have takes its own. So a listener never stops accepting because of clients that stay silent, or that send a
-//! byte a second: progress before the ClientHello is complete counts for nothing.
+//! A newcomer always gets a place. If no place is free, it displaces the connection that has waited longest: an honest
+//! client sends its ClientHello as soon as it is connected, so the longest wait is the least promising. A newcomer of a
+//! peer that uses all its places displaces another connection of that peer. So silent clients never keep a listener
+//! from accepting, nor do clients that send a byte a second: a part of a ClientHello is no progress.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -13,15 +13,15 @@ use std::sync::{
 use tokio::time::Instant;
 
 use crate::{
-    line::{End, Line, Ticket, Waiter},
+    admission::wait_queue::{End, Ticket, WaitQueue, Waiter},
     peer::Peer,
 };
 
-/// The places of connections before their ClientHello. Its lock is held for a step in a line, and no other is taken
-/// meanwhile.
+/// The places of connections before their ClientHello. A thread holds the lock for one step in the queue, and takes no
+/// other lock meanwhile.
 pub(crate) struct Strangers {
     state: Mutex<State>,
-    /// Each holds one of all connections for the next one that it accepts.
+    /// The listeners that accept. Each holds one of all connections for the next one it accepts.
     listeners: AtomicUsize,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Strangers {
 struct State {
     places: usize,
     per_peer: usize,
-    line: Line,
+    queue: WaitQueue,
     last: Ticket,
 }
 
@@ -39,24 +39,24 @@ impl Strangers {
         Arc::new(Self { state: Mutex::new(state), listeners: AtomicUsize::new(0) })
     }
 
-    /// Has so many places from now on. Whoever is here stays until a newcomer needs the place.
+    /// Changes the number of places. Present connections stay until a newcomer needs the place.
     pub(crate) fn resize(&self, places: usize, per_peer: usize) {
         let mut state = self.state();
         (state.places, state.per_peer) = (places, per_peer);
     }
 
-    /// Counts a listener for as long as what it gets is there.
+    /// Counts a listener until the returned guard is dropped.
     pub(crate) fn listening(self: &Arc<Self>) -> Listening {
         self.listeners.fetch_add(1, Ordering::Relaxed);
         Listening(Arc::clone(self))
     }
 
-    /// How many there are.
+    /// The number of connections before their ClientHello.
     pub(crate) fn len(&self) -> usize {
-        self.state().line.len()
+        self.state().queue.len()
     }
 
-    /// Gives a newcomer a place, if need be another's. Says how many lost theirs.
+    /// Gives a newcomer a place, another's if necessary. Returns the number of displaced connections too.
     pub(crate) fn enter(self: &Arc<Self>, peer: Peer) -> (Stranger, usize) {
         let end = Arc::new(End::default());
         let waiter = Waiter { peer, since: Instant::now(), end: Arc::clone(&end) };
@@ -64,7 +64,7 @@ impl Strangers {
         let mut state = self.state();
         let displaced = state.make_room(peer, listeners);
         let ticket = state.last.next();
-        state.line.insert(ticket, waiter);
+        state.queue.insert(ticket, waiter);
         drop(state);
         (Stranger { strangers: Arc::clone(self), ticket, end }, displaced)
     }
@@ -75,31 +75,31 @@ impl Strangers {
 }
 
 impl State {
-    /// Ends as many as are too many once there is one more of a peer: one, unless there are fewer places than before.
+    /// Displaces connections until one more of a peer has a place: one at most, unless the number of places has shrunk.
     fn make_room(&mut self, peer: Peer, listeners: usize) -> usize {
         let places = self.places.saturating_sub(listeners).max(1);
-        let before = self.line.len();
-        while self.line.len_of(peer) >= self.per_peer.max(1)
-            && let Some(own) = self.line.first_of(peer)
+        let before = self.queue.len();
+        while self.queue.len_of(peer) >= self.per_peer.max(1)
+            && let Some(own) = self.queue.first_of(peer)
         {
             self.displace(own);
         }
-        while self.line.len() >= places
-            && let Some(first) = self.line.first()
+        while self.queue.len() >= places
+            && let Some(first) = self.queue.first()
         {
             self.displace(first);
         }
-        before - self.line.len()
+        before - self.queue.len()
     }
 
     fn displace(&mut self, ticket: Ticket) {
-        if let Some(waiter) = self.line.remove(ticket) {
+        if let Some(waiter) = self.queue.remove(ticket) {
             waiter.end.displace();
         }
     }
 }
 
-/// A listener that accepts.
+/// A listener that accepts, until it is dropped.
 pub(crate) struct Listening(Arc<Strangers>);
 
 impl Drop for Listening {
@@ -116,18 +116,19 @@ pub(crate) struct Stranger {
 }
 
 impl Stranger {
-    /// It is another peer's, as a load balancer says. It stays as long here as it has been. Says how many lost their places.
+    /// Assigns the connection to the peer that a load balancer names. It keeps its position in the queue. Returns the
+    /// number of displaced connections.
     pub(crate) fn rename(&self, peer: Peer) -> usize {
         let mut state = self.strangers.state();
-        // One that has lost its place stays without.
-        let Some(waiter) = state.line.remove(self.ticket) else { return 0 };
-        // A place for itself is free by now, whatever the listeners hold.
+        // A displaced connection stays without a place.
+        let Some(waiter) = state.queue.remove(self.ticket) else { return 0 };
+        // Its own place is free now, whatever the listeners hold.
         let displaced = state.make_room(peer, 0);
-        state.line.insert(self.ticket, Waiter { peer, ..waiter });
+        state.queue.insert(self.ticket, Waiter { peer, ..waiter });
         displaced
     }
 
-    /// Waits until another connection has the place.
+    /// Waits until a newcomer displaces this connection.
     pub(crate) async fn displaced(&self) {
         self.end.displaced().await;
     }
@@ -135,7 +136,7 @@ impl Stranger {
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.strangers.state().line.remove(self.ticket);
+        self.strangers.state().queue.remove(self.ticket);
     }
 }
 
@@ -154,7 +155,7 @@ mod tests {
         let (_fourth, displaced) = strangers.enter(peer(4));
         assert_eq!(displaced, 1);
         assert_eq!([&first, &second, &third].map(|own| own.end.is_displaced()), [true, false, false]);
-        // Whoever has lost its place gives back none.
+        // A displaced connection gives no place back.
         drop(first);
         assert_eq!(strangers.len(), 3);
         drop(second);

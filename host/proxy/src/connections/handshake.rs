@@ -1,4 +1,4 @@
-//! A client's handshake: step by step, each step in its turn, and nobody's turn while it waits for the client.
+//! A client's handshake, step by step. Each step takes a turn; a handshake that waits for its client has none.
 
 use std::{
     io,
@@ -19,18 +19,18 @@ use tokio::{
 use tokio_rustls::{StartHandshake, rustls::HandshakeKind, server::TlsStream};
 
 use crate::{
-    ConnectionError,
+    admission::shares::{PATIENCE, Permit},
     blocking::{step, woken},
+    error::ConnectionError,
     peer::Peer,
-    setup::Setup,
-    shares::{PATIENCE, Seat},
-    tenant::Tenant,
+    tenants::{configuration::Configuration, stores::SessionStores, tenant::Tenant},
 };
 
-/// Who shakes hands with whom.
+/// A handshake of a client with a tenant.
 pub(crate) struct Handshake<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) setup: &'a Setup,
+    pub(crate) configuration: &'a Configuration,
+    pub(crate) stores: &'a dyn SessionStores,
     pub(crate) server_name: &'a str,
     pub(crate) peer: SocketAddr,
 }
@@ -40,18 +40,18 @@ impl Handshake<'_> {
     pub(crate) async fn run(
         self,
         start: StartHandshake<TcpStream>,
-        seat: &mut Seat,
+        permit: &mut Permit,
     ) -> Result<TlsStream<TcpStream>, ConnectionError> {
-        let Self { tenant, setup, server_name, peer } = self;
+        let Self { tenant, configuration, stores, server_name, peer } = self;
         let begun = Instant::now();
-        let scoped = setup.scoped(server_name);
+        let scoped = configuration.scoped(stores, server_name);
         let has_early_data = AtomicBool::new(false);
-        // The tenant's cache is asked as soon as the session is made, so that belongs to the first step.
+        // Creating the TLS session already asks the tenant's cache, so it belongs to the first step.
         let stream = pin!(async {
             let note = |has: bool| has_early_data.store(has, Ordering::Relaxed);
             start.into_stream_with(Arc::clone(&scoped.config), |own| note(own.early_data().is_some())).await
         });
-        let stream = in_turns(stream, setup, Peer::of(peer.ip()), seat, &has_early_data).await?;
+        let stream = in_turns(stream, configuration, Peer::of(peer.ip()), permit, &has_early_data).await?;
         let (time, tls) = (begun.elapsed(), stream.get_ref().1);
         let is_resumed = tls.handshake_kind() == Some(HandshakeKind::Resumed);
         let resumption = scoped.resumption(is_resumed);
@@ -72,36 +72,37 @@ impl Handshake<'_> {
     }
 }
 
-/// Takes a turn for each step. A handshake that waits for its client holds its place among its tenant's connections only, and
-/// that too is another's if need be.
+/// Drives a handshake, with a turn for each step. A handshake that waits for its client keeps only its permit, and a
+/// newcomer may displace it even from that.
 async fn in_turns<T>(
     mut handshake: std::pin::Pin<&mut impl Future<Output = io::Result<T>>>,
-    setup: &Setup,
+    configuration: &Configuration,
     peer: Peer,
-    seat: &mut Seat,
+    permit: &mut Permit,
     has_early_data: &AtomicBool,
 ) -> Result<T, ConnectionError> {
-    let turns = setup.gates.turns.of(peer);
+    let gates = &configuration.gates;
+    let turns = gates.turns.of(peer);
     let mut turn = None;
     loop {
         if turn.is_none() {
             turn = Some(turns.take().await);
         }
-        if let Poll::Ready(done) = step(&setup.gates.threads, handshake.as_mut()).await {
+        if let Poll::Ready(done) = step(&gates.threads, handshake.as_mut()).await {
             return done.map_err(ConnectionError::Handshake);
         }
-        // Early data takes memory, which the number of turns bounds: its handshake keeps its own.
+        // Early data takes memory, which the number of turns bounds. So a handshake with early data keeps its turn.
         if !has_early_data.load(Ordering::Relaxed) {
             turn = None;
         }
-        seat.wait_for_client();
+        permit.wait_for_client();
         let is_patience_over = tokio::select! {
             biased;
-            () = seat.displaced() => return Err(ConnectionError::Displaced),
+            () = permit.displaced() => return Err(ConnectionError::Displaced),
             () = sleep(PATIENCE), if turn.is_some() => true,
             () = woken() => false,
         };
-        if !seat.go_on() || (is_patience_over && setup.gates.turns.are_taken()) {
+        if !permit.go_on() || (is_patience_over && gates.turns.are_taken()) {
             return Err(ConnectionError::Displaced);
         }
     }

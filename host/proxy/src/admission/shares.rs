@@ -1,13 +1,14 @@
-//! Shares of connections whose tenant is known: each tenant has a reserve that no other can use up, and all have the rest in
-//! common. Within a tenant, each peer has a bound.
+//! The tenants' shares of connections, once the tenant is known. Each tenant has a reserve that no other can use up,
+//! and all share the rest. Within a tenant, each peer has a bound.
 //!
-//! A connection counts from its ClientHello to its end, as one of its tenant's reserve or, beyond that, of the common part. Where
-//! a newcomer finds nothing left, it takes the place of a handshake that has waited for its client for [`PATIENCE`]: of the same
-//! peer, of the same tenant, or of a tenant that has more than its reserve, as the case is. While such a handshake has waited for
-//! less, the newcomer waits. A connection that has done its handshake loses its place to nobody.
+//! A connection counts from its ClientHello to its end: for its tenant's reserve or, beyond that, for the common part.
+//! A newcomer that finds no free permit displaces a handshake that has waited for its client for [`PATIENCE`]. The
+//! displaced handshake is of the same peer, of the same tenant, or of a tenant beyond its reserve, depending on the
+//! bound that is hit. If such a handshake has waited for less, the newcomer waits. Nothing displaces a connection whose
+//! handshake is done.
 //!
-//! All of this is behind one lock. It is held for some steps in ordered maps, and for one pass over the tenants when they
-//! change; no other lock is taken and nothing is waited for meanwhile.
+//! One lock protects all of this. A thread holds it for some steps in ordered maps, or for one pass over the tenants
+//! when they change. Meanwhile it takes no other lock and waits for nothing.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,84 +19,52 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    Rejection, TenantBounds,
-    line::{End, Line, Ticket, Waiter},
+    admission::wait_queue::{End, Ticket, WaitQueue, Waiter},
+    error::Rejection,
     peer::Peer,
-    tenant::Tenant,
+    settings::bounds::{Reserves, TenantBounds},
+    tenants::tenant::Tenant,
 };
 
-/// How long a handshake may wait for its client before a newcomer may take its place. Longer than a round trip takes, and what a
-/// client computes in between.
+/// The time a handshake may wait for its client before a newcomer may displace it. Longer than a round trip and a
+/// client's computation.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Of handshakes of other tenants, as many are looked at for one whose tenant has more than its reserve.
+/// The handshakes of other tenants that a search for one beyond its tenant's reserve looks at.
 const LOOKED_AT_MAX: usize = 64;
 
-/// A newcomer ends so many at most: more than one only where bounds have become tighter.
+/// The connections that one newcomer may displace. It needs more than one only after bounds have become tighter.
 const DISPLACED_MAX: usize = 4;
-
-/// Connections kept for each tenant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reserves {
-    /// What all tenants together may have.
-    pub all: usize,
-    /// What the tenants' settings come to. If it is more than there is, each gets less in proportion.
-    pub wanted: usize,
-    /// What each tenant gets, in their order.
-    pub each: Vec<usize>,
-}
-
-impl Reserves {
-    /// Shares `all` connections among tenants. One whose settings do not say how many are kept for it has an even share of a
-    /// half.
-    pub(crate) fn new<'a>(all: usize, tenants: impl ExactSizeIterator<Item = &'a TenantBounds>) -> Self {
-        let even = all / 2 / tenants.len().max(1);
-        let wish = |bounds: &TenantBounds| bounds.reserve.unwrap_or(even).min(bounds.connections).min(all);
-        let wishes: Vec<usize> = tenants.map(wish).collect();
-        let wanted = wishes.iter().fold(0_usize, |sum, own| sum.saturating_add(*own));
-        let scaled = |own: usize| match wanted <= all {
-            true => own,
-            // Each is at most `wanted`, so what comes of it is at most `all`.
-            false => usize::try_from(own as u128 * all as u128 / wanted as u128).unwrap_or(all),
-        };
-        Self { all, wanted, each: wishes.into_iter().map(scaled).collect() }
-    }
-}
-
-/// Three quarters, rounded up: what one peer may have where nothing else is said.
-pub(crate) fn three_quarters(all: usize) -> usize {
-    all - all / 4
-}
 
 /// Every tenant's share of the connections.
 #[derive(Default)]
 pub(crate) struct Shares(Mutex<State>);
 
 impl Shares {
-    /// Shares so many connections among these tenants from now on. Nobody loses a connection: where there are too many, there
-    /// are no new ones until enough have ended.
+    /// Shares `all` connections among these tenants from now on. Existing connections go on: a tenant with too many
+    /// gets no new ones until enough have ended.
     pub(crate) fn follow<'a>(&self, all: usize, tenants: impl ExactSizeIterator<Item = (&'a str, &'a TenantBounds)>) {
         self.state().follow(all, tenants);
     }
 
-    /// What is kept for a tenant.
+    /// The connections reserved for a tenant.
     pub(crate) fn reserve(&self, tenant: &str) -> usize {
         self.state().tenants.get(tenant).map_or(0, |own| own.reserve)
     }
 
-    /// Gives a connection a place among its tenant's. Waits where one is about to become free, until the deadline at most.
-    pub(crate) async fn seat(
+    /// Gives a connection a permit of its tenant's share. Waits for a permit that is about to become free, until the
+    /// deadline at most.
+    pub(crate) async fn acquire(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
         bounds: &TenantBounds,
         peer: Peer,
         deadline: Instant,
-    ) -> Result<Seat, Rejection> {
+    ) -> Result<Permit, Rejection> {
         loop {
             let now = Instant::now();
-            let (at, cause) = match self.state().seat(&tenant.name, bounds, peer, now) {
-                Verdict::Seated => return Ok(Seat::new(Arc::clone(self), Arc::clone(tenant), peer)),
+            let (at, cause) = match self.state().acquire(&tenant.name, bounds, peer, now) {
+                Verdict::Admitted => return Ok(Permit::new(Arc::clone(self), Arc::clone(tenant), peer)),
                 Verdict::Rejected(cause) => return Err(cause),
                 Verdict::Later(at, cause) => (at, cause),
             };
@@ -111,24 +80,24 @@ impl Shares {
     }
 }
 
-/// The place of a connection among its tenant's, until it is dropped.
-pub(crate) struct Seat {
+/// The place of a connection in its tenant's share, until it is dropped.
+pub(crate) struct Permit {
     shares: Arc<Shares>,
     tenant: Arc<Tenant>,
     peer: Peer,
     end: Arc<End>,
-    /// Since its handshake first waited for the client. What the client has sent since is no progress until the handshake is
-    /// done: a byte a second is silence.
+    /// The time of the handshake's first wait for the client. Bytes from the client do not reset it before the
+    /// handshake is done: a byte a second is silence.
     silent: Option<(Ticket, Instant)>,
 }
 
-impl Seat {
+impl Permit {
     fn new(shares: Arc<Shares>, tenant: Arc<Tenant>, peer: Peer) -> Self {
         tenant.counts.connections.fetch_add(1, Ordering::Relaxed);
         Self { shares, tenant, peer, end: Arc::default(), silent: None }
     }
 
-    /// The handshake waits for its client, and may lose its place.
+    /// Notes that the handshake waits for its client, so a newcomer may displace it.
     pub(crate) fn wait_for_client(&mut self) {
         let mut state = self.shares.state();
         let (ticket, since) = *self.silent.get_or_insert_with(|| (state.last.next(), Instant::now()));
@@ -136,7 +105,7 @@ impl Seat {
         state.wait(&self.tenant.name, ticket, waiter);
     }
 
-    /// The client has sent something. False if the place is lost; otherwise it is safe until the next wait.
+    /// Notes that the client has sent something. False if the permit is lost; otherwise it is safe until the next wait.
     pub(crate) fn go_on(&self) -> bool {
         let mut state = self.shares.state();
         if let Some((ticket, _)) = self.silent {
@@ -145,13 +114,13 @@ impl Seat {
         !self.end.is_displaced()
     }
 
-    /// Waits until another connection has the place.
+    /// Waits until a newcomer displaces this connection.
     pub(crate) async fn displaced(&self) {
         self.end.displaced().await;
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.tenant.counts.connections.fetch_sub(1, Ordering::Relaxed);
         let mut state = self.shares.state();
@@ -164,31 +133,31 @@ impl Drop for Seat {
     }
 }
 
-/// What becomes of a newcomer.
+/// The decision on a newcomer.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    Seated,
-    /// Nothing is free before then, for this cause.
+    Admitted,
+    /// No permit is free before that time, for this cause.
     Later(Instant, Rejection),
     Rejected(Rejection),
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// What all may have together.
+    /// The permits of all tenants together.
     all: usize,
     used: usize,
-    /// What is nobody's reserve, and what is used of it. More may be used for a while after a change.
+    /// The permits outside of all reserves, and those of them in use. More may be in use for a while after a change.
     common: usize,
     common_used: usize,
-    /// Those that are served, and those that have connections left.
+    /// The tenants that are served, and those that still have connections.
     tenants: HashMap<String, Own>,
-    /// Whose handshakes wait for their clients: the longest first.
+    /// The tenants of handshakes that wait for their clients, the longest wait first.
     waiting: BTreeMap<Ticket, String>,
     last: Ticket,
 }
 
-/// One tenant's share. Kept by name: one that is removed and comes back has the connections that it had.
+/// One tenant's share. The name is its key: a tenant that is removed and comes back still has its connections.
 #[derive(Debug)]
 struct Own {
     is_served: bool,
@@ -198,14 +167,14 @@ struct Own {
     used: usize,
     used_by: HashMap<Peer, usize>,
     /// Handshakes that wait for their clients.
-    line: Line,
+    waiting: WaitQueue,
 }
 
 impl Own {
     fn new(bounds: &TenantBounds) -> Self {
         let (max, per_peer) = (bounds.connections.max(1), bounds.connections_per_peer().max(1));
-        let (used_by, line) = (HashMap::new(), Line::default());
-        Self { is_served: false, reserve: 0, max, per_peer, used: 0, used_by, line }
+        let (used_by, waiting) = (HashMap::new(), WaitQueue::default());
+        Self { is_served: false, reserve: 0, max, per_peer, used: 0, used_by, waiting }
     }
 
     fn used_of(&self, peer: Peer) -> usize {
@@ -235,11 +204,11 @@ impl State {
         self.common_used = self.tenants.values().map(Own::common_used).sum();
     }
 
-    fn seat(&mut self, tenant: &str, bounds: &TenantBounds, peer: Peer, now: Instant) -> Verdict {
+    fn acquire(&mut self, tenant: &str, bounds: &TenantBounds, peer: Peer, now: Instant) -> Verdict {
         for _ in 0..DISPLACED_MAX {
             let Some(cause) = self.obstacle(tenant, bounds, peer) else {
                 self.count(tenant, peer);
-                return Verdict::Seated;
+                return Verdict::Admitted;
             };
             let Some((owner, ticket, since)) = self.longest_waiting(tenant, peer, cause) else {
                 return Verdict::Rejected(cause);
@@ -253,14 +222,14 @@ impl State {
             Some(cause) => Verdict::Rejected(cause),
             None => {
                 self.count(tenant, peer);
-                Verdict::Seated
+                Verdict::Admitted
             }
         }
     }
 
-    /// Why one more connection of a peer cannot be.
+    /// The bound that one more connection of a peer would exceed.
     fn obstacle(&mut self, tenant: &str, bounds: &TenantBounds, peer: Peer) -> Option<Rejection> {
-        // One that has just been removed has what it was last set up with, and no reserve.
+        // A tenant that has just been removed keeps its last bounds, without a reserve.
         let own = self.own(tenant, bounds);
         if own.used >= own.max {
             return Some(Rejection::TooManyConnections);
@@ -280,12 +249,12 @@ impl State {
         &self.tenants[tenant]
     }
 
-    /// The handshake whose end would help most and that has waited the longest.
+    /// The handshake that has waited longest, of those whose end would free the permit that is needed.
     fn longest_waiting(&self, tenant: &str, peer: Peer, cause: Rejection) -> Option<(String, Ticket, Instant)> {
         let own = self.tenants.get(tenant)?;
         let is_peer_full = own.used_of(peer) >= own.per_peer;
-        let ticket = if is_peer_full { own.line.first_of(peer) } else { own.line.first() };
-        let found = ticket.and_then(|ticket| Some((tenant.to_owned(), ticket, own.line.get(ticket)?.since)));
+        let ticket = if is_peer_full { own.waiting.first_of(peer) } else { own.waiting.first() };
+        let found = ticket.and_then(|ticket| Some((tenant.to_owned(), ticket, own.waiting.get(ticket)?.since)));
         let is_others_help = cause == Rejection::TooManyOfAll && !is_peer_full;
         found.or_else(|| is_others_help.then(|| self.longest_waiting_beyond_reserve())?)
     }
@@ -293,7 +262,7 @@ impl State {
     fn longest_waiting_beyond_reserve(&self) -> Option<(String, Ticket, Instant)> {
         self.waiting.iter().take(LOOKED_AT_MAX).find_map(|(ticket, name)| {
             let own = self.tenants.get(name).filter(|own| own.common_used() > 0)?;
-            Some((name.clone(), *ticket, own.line.get(*ticket)?.since))
+            Some((name.clone(), *ticket, own.waiting.get(*ticket)?.since))
         })
     }
 
@@ -331,14 +300,14 @@ impl State {
     fn wait(&mut self, tenant: &str, ticket: Ticket, waiter: Waiter) {
         let own = self.tenants.get_mut(tenant).filter(|_| !waiter.end.is_displaced());
         if let Some(own) = own {
-            own.line.insert(ticket, waiter);
+            own.waiting.insert(ticket, waiter);
             self.waiting.insert(ticket, tenant.to_owned());
         }
     }
 
     fn go_on(&mut self, tenant: &str, ticket: Ticket) -> Option<Waiter> {
         self.waiting.remove(&ticket)?;
-        self.tenants.get_mut(tenant)?.line.remove(ticket)
+        self.tenants.get_mut(tenant)?.waiting.remove(ticket)
     }
 }
 

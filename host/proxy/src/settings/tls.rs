@@ -1,4 +1,4 @@
-//! How a tenant speaks TLS with its clients: certificates, client certificates, protocols.
+//! The TLS settings of a tenant towards its clients: certificates, client certificates, protocols.
 
 use std::{fmt, sync::Arc};
 
@@ -8,30 +8,30 @@ use tokio_rustls::rustls::{
     client::verify_server_name,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-    server::{ClientHello, ParsedCertificate, ResolvesServerCert, StoresServerSessions, WebPkiClientVerifier},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier},
     sign::CertifiedKey,
 };
 use zeroize::Zeroize as _;
 
-/// How a tenant speaks TLS. A session never outlives a change of this, but for one of a key alone or of early data.
+use crate::settings::pem::{Certificates, PrivateKey};
+
+/// The TLS settings of a tenant. A session never outlives a change of them, except a change of a key alone or of early
+/// data.
 #[derive(Clone)]
 pub struct TenantTls {
-    /// Its certificates, at least one. A client gets the first that is for the server name it asked for and whose key it can
-    /// verify, or else the first whose key it can verify.
+    /// Its certificates, at least one. A client gets the first that fits the server name it asked for and whose key it
+    /// can verify, or else the first whose key it can verify.
     pub certificates: Vec<Certificate>,
-    /// Whether its clients have to show a certificate.
+    /// The demand for client certificates.
     pub client_auth: ClientAuth,
-    /// The roots that its clients' certificates must come from. Needed when they are asked for one.
+    /// The roots that client certificates must come from. Needed when clients are asked for one.
     pub client_roots: Vec<CertificateDer<'static>>,
-    /// The protocols it offers, best first; none, to offer nothing.
+    /// The protocols it offers, best first; empty to offer none.
     pub alpn: Vec<Vec<u8>>,
-    /// How many bytes a client may send before the handshake is done, when it resumes; 0 is off. Whoever sees them on the
-    /// way may send them to another server again. Where it is lowered, but not to 0, a session whose client was promised more is
-    /// not resumed.
+    /// The bytes that a client may send before the handshake is done, when it resumes; 0 turns early data off. Anybody
+    /// who sees them on the way may send them to another server again. A lower value, unless it is 0, keeps sessions
+    /// whose client was promised more from being resumed.
     pub early_data_bytes: u32,
-    /// Where sessions are kept instead of the tenant's cache. For benchmarks: what rustls does by itself is the floor.
-    #[doc(hidden)]
-    pub own_store: Option<Arc<dyn StoresServerSessions>>,
 }
 
 /// A certificate chain with its key.
@@ -61,15 +61,19 @@ impl PartialEq for Certificate {
 }
 
 impl Certificate {
-    /// Checks that the chain can be read, and that the key is its leaf's.
+    /// A chain with the key of its leaf, both checked.
     ///
     /// # Errors
-    /// What rustls says of it.
-    pub fn check(&self) -> Result<(), rustls::Error> {
-        self.certified().map(|_| ())
+    /// When the chain or the key cannot be read, or the key is not the leaf's.
+    pub fn new(chain: Certificates, key: PrivateKey) -> Result<Self, InvalidCertificate> {
+        let certificate = Self { chain: chain.into(), key: key.0.clone_key() };
+        match certificate.certified() {
+            Ok(_) => Ok(certificate),
+            Err(error) => Err(InvalidCertificate(error)),
+        }
     }
 
-    /// Whether the leaf is for a server name.
+    /// True if the leaf is for a server name.
     pub fn is_for(&self, server_name: &str) -> bool {
         is_for(&self.chain, server_name)
     }
@@ -79,12 +83,17 @@ impl Certificate {
         let key = ring::sign::any_supported_type(&self.key)?;
         let certified = CertifiedKey::new(self.chain.clone(), key);
         match certified.keys_match() {
-            // A key of a kind that does not tell its public part.
+            // Some kinds of keys do not reveal their public part.
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
             Err(error) => Err(error),
         }
     }
 }
+
+/// A chain and a key that do not belong together, or that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidCertificate(rustls::Error);
 
 fn is_for(chain: &[CertificateDer<'_>], server_name: &str) -> bool {
     let leaf = chain.first().and_then(|leaf| ParsedCertificate::try_from(leaf).ok());
@@ -93,17 +102,17 @@ fn is_for(chain: &[CertificateDer<'_>], server_name: &str) -> bool {
 }
 
 impl TenantTls {
-    /// One certificate; no client certificates, no protocol names, no early data.
+    /// One certificate, without client certificates, protocol names or early data.
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Self {
         let (client_auth, client_roots, alpn) = (ClientAuth::None, Vec::new(), Vec::new());
         let certificates = vec![Certificate { chain, key }];
-        Self { certificates, client_auth, client_roots, alpn, early_data_bytes: 0, own_store: None }
+        Self { certificates, client_auth, client_roots, alpn, early_data_bytes: 0 }
     }
 
     pub(crate) fn identity(&self) -> TlsIdentity {
         let all: Vec<CertificateDer<'_>> =
             self.certificates.iter().flat_map(|certificate| certificate.chain.iter().cloned()).collect();
-        // Where one chain ends and the next begins.
+        // The lengths tell where one chain ends and the next begins.
         let lengths = self.certificates.iter().flat_map(|certificate| (certificate.chain.len() as u64).to_be_bytes());
         let lengths: Vec<u8> = lengths.collect();
         TlsIdentity::new(self.client_auth, &self.client_roots, &all, &self.alpn, &lengths)
@@ -135,9 +144,6 @@ impl TenantTls {
         let mut config = builder.with_cert_resolver(Arc::new(ByName(certified)));
         config.alpn_protocols.clone_from(&self.alpn);
         prepare(&mut config, self.early_data_bytes);
-        if let Some(store) = &self.own_store {
-            config.session_storage = Arc::clone(store);
-        }
         Ok(config)
     }
 }

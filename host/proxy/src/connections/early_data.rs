@@ -1,4 +1,4 @@
-//! Early data: what a client has sent with its ClientHello, before it could know whether its session is good.
+//! Early data: the bytes that a client sends with its ClientHello, before it can know that its session is valid.
 
 use std::{
     io::{self, Read as _},
@@ -12,20 +12,20 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-/// A client's stream that gives its early data first, and then what came after the handshake.
+/// A client's stream that yields its early data first, and then the bytes after the handshake.
 ///
-/// Early data is there only where the tenant allows that and the session was good, at most as much as the tenant allows. It was
-/// accepted once at most, since taking its session has used the session up.
+/// A stream has early data only if the tenant allows it and the session was valid, and never more than the tenant
+/// allows. It is accepted once at most, since taking its session has used the session up.
 ///
-/// It goes the way of all other bytes: as fast as the upstream reads them, while the upstream's are read, and not longer than
-/// a connection may be idle.
+/// Early data is transferred like all other bytes: as fast as the upstream reads, both ways at once, and bounded by the
+/// idle time.
 pub(crate) struct EarlyDataFirst<'a> {
     stream: &'a mut TlsStream<TcpStream>,
     is_over: bool,
 }
 
 impl<'a> EarlyDataFirst<'a> {
-    /// A stream whose handshake is done.
+    /// Wraps a stream whose handshake is done.
     pub(crate) fn new(stream: &'a mut TlsStream<TcpStream>) -> Self {
         Self { stream, is_over: false }
     }

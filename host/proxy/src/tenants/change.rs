@@ -1,5 +1,5 @@
-//! From the tenants that are served to those that are wanted, their guests aside: no guest is asked, and nothing waits. What is
-//! wrong with one tenant is that tenant's.
+//! The change from the tenants that are served to those that are wanted, their guests aside. It asks no guest and waits
+//! for nothing. An error in one tenant affects that tenant alone.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,62 +9,66 @@ use std::{
 use innkeeper_core::{UpgradeError, UpgradeReport};
 
 use crate::{
-    StartError, TenantFront,
-    directory::{Directory, Entry},
-    setup::{Readers, Setup},
-    tenant::Tenant,
+    error::StartError,
+    settings::tenant::TenantFront,
+    tenants::{
+        caches::Readers,
+        configuration::Configuration,
+        directory::{Directory, Entry},
+        tenant::Tenant,
+    },
 };
 
-/// A tenant as it is to be, its guest aside.
+/// A wanted tenant, its guest aside.
 pub enum Wanted {
-    /// As it is, by name, but for server names that a tenant that is set is to have.
+    /// A tenant that stays as it is, by name. It loses server names that a tenant in `Set` has.
     Kept(String),
-    /// Set up so, whether it is there or not. It keeps its caches; a new one has none, and serves full handshakes until
+    /// A new or changed tenant. An existing one keeps its caches. A new one has none, and serves full handshakes until
     /// [`Proxy::set_guest`](crate::Proxy::set_guest).
     Set(Box<TenantFront>),
 }
 
-/// What became of a tenant.
+/// The outcome for one tenant.
 #[derive(Debug)]
 pub struct Change {
     /// Its name.
     pub tenant: String,
-    /// What was done.
+    /// The change.
     pub what: What,
 }
 
-/// What was done to a tenant.
+/// The change of one tenant.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum What {
-    /// It is new.
+    /// The tenant is new.
     Added,
-    /// It is served no more.
+    /// The tenant is no longer served.
     Removed,
-    /// It is served otherwise.
+    /// The tenant's settings have changed.
     Changed {
-        /// Sessions wiped since what their trust rested on has changed.
+        /// Sessions wiped because the basis of their trust has changed.
         wiped: usize,
-        /// Sessions moved into caches with other limits or properties, where there are such.
+        /// Sessions handed over to caches with other limits or properties, if the caches were opened anew.
         moved: Option<usize>,
-        /// What came of the exchange of its guest, where there is another.
+        /// The outcome of the upgrade, if the guest is another one.
         upgrade: Option<Result<UpgradeReport, UpgradeError>>,
     },
-    /// Something is wrong with how it is to be served. It is as it was; one that is new is not served.
+    /// The wanted settings are invalid. The tenant stays as it was; a new one is not served.
     Refused(StartError),
 }
 
-/// A directory that nobody sees yet, and what is to be done once everybody does.
+/// A directory that is not in use yet, and the work that follows once it is.
 pub(crate) struct Planned {
     directory: Directory,
     refused: Vec<Change>,
     added: Vec<String>,
-    /// Each as it was and as it is to be.
+    /// The old and the new entry of each.
     changed: Vec<(Entry, Entry)>,
     removed: Vec<Entry>,
 }
 
-/// A tenant in its place, which is that of the file.
+/// A tenant in the order of the wanted ones.
 enum Place {
     Kept(Entry),
     Set(Entry),
@@ -120,12 +124,12 @@ impl Planned {
         Self { directory, refused, added, changed, removed: left.into_values().collect() }
     }
 
-    /// Who is to be served.
+    /// The directory to put in use.
     pub(crate) fn directory(&self) -> Directory {
         self.directory.clone()
     }
 
-    /// To be called once the directory is in use. Waits for no guest.
+    /// Ends removed tenants and wipes invalid sessions. Call it once the directory is in use. Waits for no guest.
     pub(crate) fn finish(self) -> Vec<Change> {
         let Self { refused, added, changed, removed, .. } = self;
         let mut changes = refused;
@@ -143,24 +147,25 @@ impl Planned {
     }
 }
 
-/// A tenant as it is to be, with the caches that it has.
+/// The new entry of a tenant, with the caches that it has.
 fn set(front: &TenantFront, before: Option<&Entry>, claimed: &HashMap<String, String>) -> Result<Entry, StartError> {
     let server_names = Entry::server_names_of(front)?;
     if let Some((server_name, first)) = server_names.iter().find_map(|name| claimed.get_key_value(name)) {
         let (server_name, first, second) = (server_name.clone(), first.clone(), front.name.clone());
         return Err(StartError::ServerNameTwice { server_name, first, second });
     }
-    let setup = Setup::new(front, before.map(|before| &*before.setup));
-    let setup = setup.map_err(|source| StartError::Certificate { tenant: front.name.clone(), source })?;
+    let configuration = Configuration::new(front, before.map(|before| &*before.configuration));
+    let configuration =
+        configuration.map_err(|source| StartError::Certificate { tenant: front.name.clone(), source })?;
     let tenant = before.map_or_else(|| Arc::new(Tenant::new(front.name.clone())), |before| Arc::clone(&before.tenant));
-    Ok(Entry { tenant, setup: Arc::new(setup), server_names })
+    Ok(Entry { tenant, configuration: Arc::new(configuration), server_names })
 }
 
-/// Wipes what is of no use any more, in the caches that sessions are moved from too. Waits for no guest. Says how many sessions
-/// there were.
+/// Wipes the sessions that a change invalidates, also in caches whose handover is in progress. Waits for no guest.
+/// Returns the number of sessions.
 fn wipe(before: &Entry, after: &Entry) -> usize {
-    let is_trust_kept = before.setup.is_trust_kept(&after.setup);
-    let is_upstream_kept = before.setup.is_upstream_kept(&after.setup);
+    let is_trust_kept = before.configuration.is_trust_kept(&after.configuration);
+    let is_upstream_kept = before.configuration.is_upstream_kept(&after.configuration);
     let one = |Readers { server, client }: Readers| {
         let server = if is_trust_kept { 0 } else { server.mailbox().revoke() };
         let client = client.filter(|_| !is_upstream_kept);

@@ -1,4 +1,4 @@
-//! Who is served: tenants by name, and by the server names that are theirs.
+//! The directory of tenants, by name and by server name.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,17 +6,21 @@ use indexmap::IndexMap;
 use innkeeper_core::CacheStats;
 
 use crate::{
-    StartError, TenantFront, TenantStats,
-    setup::{Readers, Setup},
-    tenant::Tenant,
+    error::StartError,
+    settings::tenant::TenantFront,
+    tenants::{
+        caches::Readers,
+        configuration::Configuration,
+        tenant::{Tenant, TenantStats},
+    },
 };
 
-/// A tenant, what its connections are served with from now on, and the server names it serves, in lower case. One is exchanged
-/// for another as a whole.
+/// A tenant, the configuration of its new connections, and its server names in lower case. A change replaces an entry
+/// as a whole.
 #[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) tenant: Arc<Tenant>,
-    pub(crate) setup: Arc<Setup>,
+    pub(crate) configuration: Arc<Configuration>,
     pub(crate) server_names: Arc<[String]>,
 }
 
@@ -29,12 +33,12 @@ impl Entry {
         }
     }
 
-    /// The same tenant under the same names, served with another setup.
-    pub(crate) fn with_setup(&self, setup: Setup) -> Self {
-        Self { setup: Arc::new(setup), ..self.clone() }
+    /// The same tenant under the same names, with another configuration.
+    pub(crate) fn with_configuration(&self, configuration: Configuration) -> Self {
+        Self { configuration: Arc::new(configuration), ..self.clone() }
     }
 
-    /// The same, but for some server names.
+    /// The same entry without some server names.
     pub(crate) fn without(self, is_gone: impl Fn(&String) -> bool) -> Self {
         if !self.server_names.iter().any(&is_gone) {
             return self;
@@ -44,45 +48,37 @@ impl Entry {
     }
 
     pub(crate) fn stats(&self) -> TenantStats {
-        let (cache, client_cache) = match self.setup.readers() {
-            Some(Readers { server, client }) => (server.stats(), client.as_ref().map(innkeeper_core::Reader::stats)),
-            None => (CacheStats::none(), None),
-        };
-        // An upstream in TLS has its counters, whether sessions with it are kept or not.
-        let client_cache = client_cache.or_else(|| self.setup.target.is_tls().then(CacheStats::none));
+        let (cache, client_cache) =
+            self.configuration.readers().map_or_else(|| (CacheStats::none(), None), Readers::stats);
+        // An upstream in TLS has its counters, even if no session with it is kept.
+        let client_cache = client_cache.or_else(|| self.configuration.target.is_tls().then(CacheStats::none));
         self.tenant.counts.read(cache, client_cache)
     }
 
-    /// What an operator acts on: the caches that serve, and those that sessions are moved from.
+    /// The caches that an operator acts on: those that serve, and those whose handover is in progress.
     pub(crate) fn acted_on(&self) -> impl Iterator<Item = Readers> {
-        self.setup.readers().cloned().into_iter().chain(self.tenant.predecessors())
+        self.configuration.readers().cloned().into_iter().chain(self.tenant.predecessors())
     }
 
-    /// Wipes every session in both roles, and says how many there were.
+    /// Wipes every session in both roles. Returns their number.
     pub(crate) fn revoke(&self) -> usize {
-        let one = |Readers { server, client }: Readers| {
-            server.mailbox().revoke() + client.map_or(0, |client| client.mailbox().revoke())
-        };
-        self.acted_on().map(one).sum()
+        self.acted_on().map(|readers| readers.revoke()).sum()
     }
 
-    /// Asks the guest nothing any more, nor one that is yet to come.
+    /// Stops asking the guest, or any guest that follows.
     pub(crate) fn suspend(&self) {
-        self.tenant.hold(true);
+        self.tenant.set_suspended(true);
         self.acted_on().for_each(|readers| readers.suspend());
     }
 
     /// Asks the guest again.
     pub(crate) fn resume(&self) {
-        self.tenant.hold(false);
-        for Readers { server, client } in self.acted_on() {
-            server.mailbox().resume();
-            client.iter().for_each(|client| client.mailbox().resume());
-        }
+        self.tenant.set_suspended(false);
+        self.acted_on().for_each(|readers| readers.resume());
     }
 }
 
-/// Who is served, in the order in which they came.
+/// The tenants that are served, in the order in which they came.
 #[derive(Clone, Default)]
 pub(crate) struct Directory {
     pub(crate) entries: IndexMap<String, Entry>,
@@ -90,8 +86,8 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// Who serves a name in lower case: a tenant that has the very name, or else one that has `*.` with all but the name's first
-    /// label (RFC 9525, section 6.3).
+    /// The tenant of a server name in lower case: the one that has the very name, or else the one that has `*.` with
+    /// all but its first label (RFC 9525, section 6.3).
     pub(crate) fn find(&self, server_name: &str) -> Option<&Entry> {
         self.by_server_name.get(server_name).or_else(|| {
             let (_, domain) = server_name.split_once('.')?;
@@ -99,7 +95,7 @@ impl Directory {
         })
     }
 
-    /// Adds a tenant whose name and server names nobody has.
+    /// Adds a tenant. Its name and server names must be new.
     pub(crate) fn add(&mut self, entry: Entry) -> Result<(), StartError> {
         let name = &entry.tenant.name;
         if self.entries.contains_key(name) {
@@ -117,7 +113,7 @@ impl Directory {
         Ok(())
     }
 
-    /// Puts an entry in its place: the last, or that of the same tenant with the same server names.
+    /// Puts an entry at the end, or where the same tenant with the same server names is.
     pub(crate) fn put(&mut self, entry: Entry) {
         for server_name in &*entry.server_names {
             self.by_server_name.insert(server_name.clone(), entry.clone());

@@ -1,4 +1,4 @@
-//! Where a tenant's connections go: in plain TCP or in TLS, whose sessions are kept in a cache in the client role.
+//! Connections to a tenant's upstream, in plain TCP or in TLS. A cache in the client role keeps the TLS sessions.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use innkeeper_core::Reader;
-use innkeeper_rustls::{ClientSession, ClientSessions, upstream_identity};
+use innkeeper_rustls::{ClientSession, ClientSessions};
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -21,48 +21,18 @@ use tokio::{
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{
-        self, ClientConfig, HandshakeKind, RootCertStore,
-        client::Resumption,
-        crypto::ring,
-        pki_types::{CertificateDer, ServerName},
-        sign::SingleCertAndKey,
-    },
+    rustls::{self, ClientConfig, HandshakeKind, client::Resumption, pki_types::ServerName},
 };
 
-use crate::{Certificate, ConnectionError, ProxyProtocol, blocking::step_by_step, setup::Gates, times::Stopwatches};
+use crate::{
+    blocking::step_by_step,
+    error::ConnectionError,
+    settings::upstream::Upstream,
+    tenants::gates::Gates,
+    times::{Stopwatches, Times},
+};
 
-/// Where a tenant's connections go.
-#[derive(Clone, PartialEq)]
-pub struct Upstream {
-    /// Its host and port, such as `10.0.0.7:8080`. A host's name is looked up for connections, at most once a second; its
-    /// addresses are tried in turn.
-    pub address: String,
-    /// How it speaks TLS, if it does.
-    pub tls: Option<UpstreamTls>,
-    /// The version of the PROXY protocol in which it is told of the client, if it is.
-    pub proxy_protocol: Option<ProxyProtocol>,
-}
-
-/// How an upstream speaks TLS.
-#[derive(Clone, PartialEq)]
-pub struct UpstreamTls {
-    /// The name that its certificate must be for, and that it is asked for.
-    pub server_name: ServerName<'static>,
-    /// The roots that its certificate must come from.
-    pub roots: Arc<[CertificateDer<'static>]>,
-    /// What the proxy shows when it is asked for a certificate.
-    pub certificate: Option<Certificate>,
-}
-
-impl Upstream {
-    /// Plain TCP to an address.
-    pub fn plain(address: impl ToString) -> Self {
-        Self { address: address.to_string(), tls: None, proxy_protocol: None }
-    }
-}
-
-/// An upstream that is ready to be connected to.
+/// An upstream with everything that a connection to it needs.
 pub(crate) struct Target {
     upstream: Upstream,
     addresses: Addresses,
@@ -72,7 +42,7 @@ pub(crate) struct Target {
 struct TargetTls {
     server_name: ServerName<'static>,
     config: ClientConfig,
-    /// None until the tenant has a guest for them.
+    /// None until the tenant has a guest.
     sessions: Option<ClientSessions>,
     identity: [u8; 32],
 }
@@ -91,8 +61,8 @@ impl TargetTls {
 }
 
 impl Target {
-    /// `reader` is the client role's cache, where there is one: without it no session with the upstream is kept. `before` is what
-    /// it takes the place of.
+    /// A target for an upstream. `reader` is the cache in the client role; without it no session with the upstream is
+    /// kept. `before` is the target that this one replaces.
     pub(crate) fn new(
         upstream: Upstream,
         alpn: &[Vec<u8>],
@@ -103,7 +73,7 @@ impl Target {
             return Ok(Self { upstream, addresses: Addresses::default(), tls: None });
         };
         let identity = tls.identity(alpn);
-        // rustls offers a session only by the very configuration that it was made under.
+        // rustls offers a session only under the very configuration that made it.
         let kept = before.filter(|before| before.upstream.tls == upstream.tls).and_then(|before| before.tls.as_ref());
         let config = match kept {
             Some(kept) => kept.config.clone(),
@@ -114,7 +84,7 @@ impl Target {
         Ok(Self { upstream, addresses: Addresses::default(), tls: Some(tls) })
     }
 
-    /// The same with another cache in the client role.
+    /// The same target with another cache in the client role.
     pub(crate) fn with_reader(&self, reader: Option<&Reader<ClientSession>>) -> Self {
         let tls = self.tls.as_ref().map(|TargetTls { server_name, config, identity, .. }| TargetTls {
             server_name: server_name.clone(),
@@ -125,20 +95,20 @@ impl Target {
         Self { upstream: self.upstream.clone(), addresses: Addresses::default(), tls }
     }
 
-    /// Whether the upstream speaks TLS.
+    /// True if the upstream speaks TLS.
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// Whether sessions of this one are of use with another: what the trust in it rests on is the same, and so is what is shown
-    /// to it.
+    /// True if sessions of this target are valid for another: both rest on the same trust and show the same
+    /// certificate.
     pub(crate) fn is_same_peer(&self, other: &Self) -> bool {
         let of = |target: &Self| target.tls.as_ref().map(|tls| tls.identity);
         let is_same = self.upstream.address == other.upstream.address && self.upstream.tls == other.upstream.tls;
         is_same && of(self) == of(other)
     }
 
-    /// Connects, tells the upstream of the client, and does the handshake where there is one.
+    /// Connects, tells the upstream the client's address if it wants that, and does the TLS handshake if there is one.
     pub(crate) async fn connect(&self, call: UpstreamCall<'_>) -> Result<UpstreamStream, ConnectionError> {
         let deadline = Instant::now() + call.limit;
         let counts = call.counts;
@@ -152,10 +122,10 @@ impl Target {
         let Some(tls) = &self.tls else { return Ok(UpstreamStream::Plain(stream)) };
         let start = Instant::now();
         let mut config = tls.config.clone();
-        // Bytes are passed on as they are, so both ends have to speak one protocol.
+        // The proxy passes bytes on unchanged, so both ends have to speak one protocol.
         config.alpn_protocols = call.protocol.iter().map(|protocol| protocol.to_vec()).collect();
         let connector = TlsConnector::from(tls.scoped(config));
-        // The tenant's cache is asked as soon as the session is made, so that belongs to the first step.
+        // Creating the TLS session already asks the tenant's cache, so it belongs to the first step.
         let handshake = std::pin::pin!(async { connector.connect(tls.server_name.clone(), stream).await });
         let done = timeout_at(deadline, step_by_step(&call.gates.threads, handshake)).await;
         let done = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
@@ -173,7 +143,7 @@ impl Target {
 
     async fn connect_tcp(&self, call: &UpstreamCall<'_>) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(&*self.addresses.of(&self.upstream.address, call.gates).await?).await?;
-        // Bytes are passed on as they come; an error means that the upstream is gone, which the next write will see.
+        // Bytes are passed on as they come. An error means that the upstream is gone, which the next write reports.
         let _ = stream.set_nodelay(true);
         if let Some(version) = self.upstream.proxy_protocol {
             stream.write_all(&version.header(call.client, call.local)?).await?;
@@ -182,43 +152,20 @@ impl Target {
     }
 }
 
-impl UpstreamTls {
-    /// What the trust in the upstream rests on.
-    fn identity(&self, alpn: &[Vec<u8>]) -> [u8; 32] {
-        let chain = self.certificate.as_ref().map_or(&[][..], |certificate| &certificate.chain);
-        upstream_identity(&self.roots, &self.server_name.to_str(), alpn, chain)
-    }
-
-    fn to_config(&self) -> Result<ClientConfig, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        self.roots.iter().cloned().try_for_each(|root| roots.add(root))?;
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        Ok(match &self.certificate {
-            Some(certificate) => {
-                let certified = certificate.certified()?;
-                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
-            }
-            None => builder.with_no_client_auth(),
-        })
-    }
-}
-
-/// An upstream's addresses, as they were looked up last.
+/// The result of the last look-up of an upstream's addresses.
 #[derive(Default)]
 struct Addresses(tokio::sync::Mutex<Option<(Instant, Arc<[SocketAddr]>)>>);
 
-/// Connections of so long use one look-up.
+/// The time for which connections share one look-up.
 const ADDRESSES_LIFE: Duration = Duration::from_secs(1);
 
-/// Look-ups of all tenants at a time, those included that nobody waits for any more. What is left of the runtime's threads is
-/// for handshakes.
+/// Look-ups of all tenants at a time, including those that nobody waits for any more. The rest of the runtime's threads
+/// serve handshakes.
 static NAME_LOOKUPS: Semaphore = Semaphore::const_new(64);
 
 impl Addresses {
-    /// The addresses of an upstream, by one look-up for all who wait for it. The system's resolver cannot be stopped: a look-up
-    /// that nobody waits for any more keeps its places, so that a tenant whose name server is silent has no more than those.
+    /// The addresses of an upstream. All who wait share one look-up. The system's resolver cannot be stopped, so an
+    /// abandoned look-up keeps its permits. That bounds the threads of a tenant whose name server is silent.
     async fn of(&self, address: &str, gates: &Gates) -> io::Result<Arc<[SocketAddr]>> {
         if let Ok(address) = address.parse() {
             return Ok([address].into());
@@ -229,11 +176,11 @@ impl Addresses {
         {
             return Ok(Arc::clone(addresses));
         }
-        // Closed by nobody.
-        let places = (Arc::clone(&gates.name_lookups).acquire_owned().await, NAME_LOOKUPS.acquire().await);
+        // Nobody closes these semaphores.
+        let permits = (Arc::clone(&gates.name_lookups).acquire_owned().await, NAME_LOOKUPS.acquire().await);
         let address = address.to_owned();
         let looked_up = tokio::task::spawn_blocking(move || {
-            let _places = places;
+            let _permits = permits;
             address.to_socket_addrs().map(Iterator::collect)
         });
         let addresses: Arc<[SocketAddr]> = looked_up.await.map_err(io::Error::other)??;
@@ -242,13 +189,13 @@ impl Addresses {
     }
 }
 
-/// What a connection to the upstream is for.
+/// A client's connection that needs one to the upstream.
 pub(crate) struct UpstreamCall<'a> {
     pub(crate) client: SocketAddr,
     pub(crate) local: SocketAddr,
-    /// What the client and we have agreed to speak, if anything.
+    /// The protocol that the client and the proxy have agreed on, if any.
     pub(crate) protocol: Option<&'a [u8]>,
-    /// To the end of the handshake.
+    /// The time to the end of the handshake.
     pub(crate) limit: Duration,
     pub(crate) gates: &'a Gates,
     pub(crate) counts: &'a UpstreamCounts,
@@ -270,29 +217,29 @@ pub(crate) struct UpstreamCounts {
     warned: Mutex<Option<Instant>>,
 }
 
-/// Of an upstream that is down, one connection in so long is told of.
+/// The time between two warnings about an upstream that is down.
 const WARNINGS_APART: Duration = Duration::from_secs(10);
 
-/// A reading of what came of connections to an upstream.
+/// A reading of the counters of connections to an upstream.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UpstreamStats {
     /// Connections begun.
     pub connections: u64,
-    /// Those among them that could not be made.
+    /// Connections among them that failed.
     pub failed: u64,
     /// Completed TLS handshakes.
     pub handshakes: u64,
-    /// Those among them that resumed a session.
+    /// Handshakes among them that resumed a session.
     pub resumed: u64,
     /// TLS handshakes that failed or took too long.
     pub handshakes_failed: u64,
-    /// How long completed handshakes took.
-    pub handshake_times: crate::Times,
+    /// The durations of completed handshakes.
+    pub handshake_times: Times,
 }
 
 impl UpstreamCounts {
-    /// Whether a failure is to be told of, since none has been for a while.
+    /// True if a failure deserves a warning, because the last warning was some time ago. Counts as that warning.
     pub(crate) fn is_worth_a_warning(&self) -> bool {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let is_worth = warned.is_none_or(|at| at.elapsed() >= WARNINGS_APART);

@@ -1,4 +1,4 @@
-//! Connections that wait for their clients, in the order in which they began to: of all peers, and of each.
+//! A queue of connections that wait for their clients, first come first: of all peers, and of each.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,19 +12,19 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::peer::Peer;
 
-/// A number in the order of a line. Given out once.
+/// A position in the order of a queue, unique in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
 impl Ticket {
-    /// The next number.
+    /// The next position.
     pub(crate) fn next(&mut self) -> Self {
         self.0 += 1;
         *self
     }
 }
 
-/// How a connection learns that another one has its place.
+/// The signal that tells a connection that a newcomer has displaced it.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     is_displaced: AtomicBool,
@@ -32,7 +32,7 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// Tells it. Its place is the other's from here on.
+    /// Displaces the connection. Its place is the newcomer's from here on.
     pub(crate) fn displace(&self) {
         self.is_displaced.store(true, Ordering::Release);
         self.notify.notify_one();
@@ -42,7 +42,7 @@ impl End {
         self.is_displaced.load(Ordering::Acquire)
     }
 
-    /// Waits until it is told. For one task.
+    /// Waits until the connection is displaced. For one task.
     pub(crate) async fn displaced(&self) {
         while !self.is_displaced() {
             self.notify.notified().await;
@@ -50,28 +50,28 @@ impl End {
     }
 }
 
-/// A connection in a line.
+/// A connection in a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter {
     pub(crate) peer: Peer,
-    /// Since when it has waited for its client.
+    /// The time at which it began to wait for its client.
     pub(crate) since: Instant,
     pub(crate) end: Arc<End>,
 }
 
-/// Connections in order. Each operation takes the logarithm of their number.
+/// Waiting connections in order. Each operation takes time in the logarithm of their number.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
+pub(crate) struct WaitQueue {
     all: BTreeMap<Ticket, Waiter>,
     by_peer: HashMap<Peer, BTreeSet<Ticket>>,
 }
 
-impl Line {
+impl WaitQueue {
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// How many there are of a peer.
+    /// The number of connections of a peer.
     pub(crate) fn len_of(&self, peer: Peer) -> usize {
         self.by_peer.get(&peer).map_or(0, BTreeSet::len)
     }
@@ -96,12 +96,12 @@ impl Line {
         Some(waiter)
     }
 
-    /// The one that has waited the longest.
+    /// The connection that has waited longest.
     pub(crate) fn first(&self) -> Option<Ticket> {
         self.all.keys().next().copied()
     }
 
-    /// The one of a peer that has waited the longest.
+    /// The connection of a peer that has waited longest.
     pub(crate) fn first_of(&self, peer: Peer) -> Option<Ticket> {
         self.by_peer.get(&peer)?.first().copied()
     }
