@@ -1,10 +1,12 @@
 //! The admin listener: metrics, health, the page, and actions, over HTTP.
 //!
-//! It tells names and counters, and nothing secret. Whoever can connect may read; actions want the token. Other sites' pages
-//! cannot read it through a name of their own, since it answers to addresses, `localhost` and configured names only.
+//! It shows names and counters, and nothing secret. Anybody who can connect may read; actions need the token. Other
+//! sites' pages cannot read it through a name of their own, since it answers only to addresses, `localhost` and
+//! configured names.
 
+mod action;
 mod api;
-mod door;
+mod listener;
 mod page;
 mod pieces;
 mod spares;
@@ -31,17 +33,18 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use self::{
-    door::Door,
+    action::Action,
+    listener::Listener,
     visit::{Stage, Visit},
 };
 use crate::{
+    error::{ActionError, ServeError},
     metrics,
     running::with_causes,
-    server::ServeError,
-    state::{ActionError, State},
+    state::State,
 };
 
-/// Answers until it is dropped.
+/// A running admin listener, until it is dropped.
 pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     task: JoinHandle<()>,
@@ -53,18 +56,18 @@ impl Drop for Listening {
     }
 }
 
-/// A request's body ends here at the latest, in bytes.
+/// The longest body of a request, in bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) async fn listen(address: SocketAddr, state: &Arc<State>) -> Result<Listening, ServeError> {
     let failed = |source| ServeError::Admin { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let door = Door::new(listener, router(Arc::clone(state))).map_err(failed)?;
-    Ok(Listening { address, task: tokio::spawn(door.run()) })
+    let listener = Listener::new(listener, router(Arc::clone(state))).map_err(failed)?;
+    Ok(Listening { address, task: tokio::spawn(listener.run()) })
 }
 
-/// So many pages are made at a time. Each takes a thread for as long as it has tenants to tell of.
+/// Pages that are made at a time. Each takes a thread for as long as it lists tenants.
 const PAGES_AT_ONCE: usize = 2;
 
 fn router(state: Arc<State>) -> Router {
@@ -99,15 +102,15 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Waits for the turn of a page. Health and actions do not.
+/// Waits for the turn of a page. Health checks and actions skip this.
 async fn in_turn(Shared(pages): Shared<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    // Nobody closes it.
+    // Nobody closes this semaphore.
     let _turn = pages.acquire().await;
     next.run(request).await
 }
 
-/// Turns away whoever asks by a name that is not ours, and sets the headers of every answer. Takes the whole request first: a
-/// client that has not sent it gives way to others.
+/// Turns away requests for foreign names, and sets the headers of every answer. Reads the whole request first: until
+/// then others may displace the client.
 async fn guard(
     Shared(state): Shared<Arc<State>>,
     Extension(visit): Extension<Arc<Visit>>,
@@ -159,7 +162,7 @@ async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
     }
 }
 
-/// Which tenants are shown.
+/// The search for tenants to show.
 #[derive(Deserialize)]
 struct Search {
     /// A part of the name.
@@ -171,7 +174,7 @@ async fn overview(Shared(state): Shared<Arc<State>>, Query(search): Query<Search
     block_in_place(|| page::overview(&state, &search.q)).into_response()
 }
 
-/// What has just been done, to be told on the page.
+/// The last action, which the page reports.
 #[derive(Deserialize)]
 struct Done {
     #[serde(default)]
@@ -186,67 +189,14 @@ async fn tenant(Shared(state): Shared<Arc<State>>, Path(tenant): Path<String>, Q
     }
 }
 
-/// What can be done with a tenant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
-    Upgrade,
-    Revoke,
-    Suspend,
-    Resume,
-}
-
-impl Action {
-    const ALL: [Self; 4] = [Self::Upgrade, Self::Revoke, Self::Suspend, Self::Resume];
-
-    fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.name() == name)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Upgrade => "upgrade",
-            Self::Revoke => "revoke",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-        }
-    }
-
-    fn done(self) -> &'static str {
-        match self {
-            Self::Upgrade => "The guest was upgraded to the component file's, or opened where there was none.",
-            Self::Revoke => "Every session was wiped.",
-            Self::Suspend => "The guest is not asked any more, until it is resumed.",
-            Self::Resume => "The guest is asked again.",
-        }
-    }
-
-    /// Performs it. What waits for a lock waits on a thread that serves nobody else.
-    async fn perform(self, state: &Arc<State>, tenant: &str) -> Result<serde_json::Value, ActionError> {
-        tracing::warn!(tenant, action = self.name(), "an operator acts");
-        let proxy = &state.proxy;
-        Ok(match self {
-            Self::Upgrade => api::upgraded(&state.upgrade(tenant).await?),
-            Self::Revoke => serde_json::json!({ "revoked": block_in_place(|| proxy.revoke(tenant))? }),
-            Self::Suspend => {
-                block_in_place(|| proxy.suspend(tenant))?;
-                serde_json::json!({ "suspended": true })
-            }
-            Self::Resume => {
-                block_in_place(|| proxy.resume(tenant))?;
-                serde_json::json!({ "suspended": false })
-            }
-        })
-    }
-}
-
-/// Why an action is not even tried.
+/// The refusal of an action.
 #[derive(Debug)]
 struct Forbidden(StatusCode, &'static str);
 
 fn check_token(state: &State, token: Option<&str>) -> Result<(), Forbidden> {
     let own = state.admin.as_ref().and_then(|admin| admin.token.as_ref());
     let Some(own) = own else {
-        return Err(Forbidden(StatusCode::FORBIDDEN, "there are no actions: write `admin.token_file` and start again"));
+        return Err(Forbidden(StatusCode::FORBIDDEN, "actions are off; write `admin.token_file` and start again"));
     };
     match token {
         Some(token) if bool::from(own.as_bytes().ct_eq(token.trim().as_bytes())) => Ok(()),
@@ -275,7 +225,7 @@ async fn act_by_api(
     let error =
         |status: StatusCode, what: &str| (status, axum::Json(serde_json::json!({ "error": what }))).into_response();
     let Some(action) = Action::parse(&action) else {
-        return error(StatusCode::NOT_FOUND, "there are the actions upgrade, revoke, suspend and resume");
+        return error(StatusCode::NOT_FOUND, "unknown action; the actions are upgrade, revoke, suspend and resume");
     };
     let token = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
     if let Err(Forbidden(status, what)) = check_token(&state, token) {
@@ -287,7 +237,7 @@ async fn act_by_api(
     }
 }
 
-/// What the page's form sends. The token comes each time, so that no other site can act in the operator's name.
+/// The page's form. It has the token each time, so no other site can act in the operator's name.
 #[derive(Deserialize)]
 struct ActionForm {
     action: String,
@@ -305,14 +255,14 @@ async fn act_by_form(
             None => (StatusCode::NOT_FOUND, page::not_found(&tenant)).into_response(),
         };
     let Some(action) = Action::parse(&form.action) else {
-        return refuse(StatusCode::BAD_REQUEST, "there is no such action".into());
+        return refuse(StatusCode::BAD_REQUEST, "unknown action".into());
     };
     let token = Zeroizing::new(form.token);
     if let Err(Forbidden(status, what)) = check_token(&state, Some(&token)) {
         return refuse(status, what.into());
     }
     match action.perform(&state, &tenant).await {
-        // A name of a tenant has nothing in it that a path would take amiss.
+        // The name of a tenant needs no escaping in a path.
         Ok(_) => Redirect::to(&format!("/tenants/{tenant}?done={}", action.name())).into_response(),
         Err(failed) => refuse(status_of(&failed), with_causes(&failed)),
     }

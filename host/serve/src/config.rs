@@ -1,8 +1,8 @@
-//! The configuration file: from text to [`Settings`], or to every [`Problem`] that it has.
+//! The configuration file: from text to [`Settings`], or to every [`Problem`] in it.
 //!
-//! [`mod@file`] is what can be written, and [`mod@reference`] makes the schema for editors and the reference of it. [`check`] reads
-//! the file and those that it names, and gives values. Whatever is wrong is told with file, line, field, value and what to
-//! do; nothing here starts or changes anything.
+//! [`mod@file`] has the types of the file, and [`mod@reference`] generates the schema for editors and the reference
+//! from them. [`check`] reads the file and the files it names, and returns values. A problem tells file, line, field,
+//! value and fix. Nothing here starts or changes anything.
 
 pub mod file;
 pub mod reference;
@@ -32,8 +32,8 @@ use zeroize::Zeroizing;
 pub(crate) use self::reference::lower_first;
 pub use self::{
     document::At,
-    problem::{Problem, Problems},
-    settings::{AdminSettings, GuestSettings, ListenAt, LogSettings, Part, Settings, TenantProblems, TenantSettings},
+    problem::{Part, Problem, Problems, TenantProblems},
+    settings::{AdminSettings, GuestSettings, ListenAt, LogSettings, Settings, TenantSettings},
 };
 use self::{
     document::Document,
@@ -46,36 +46,36 @@ pub(crate) use self::{
     settings::Source,
 };
 
-/// Longer than any configuration that somebody wrote.
+/// The longest configuration file.
 const CONFIG_BYTES_MAX: usize = 32 << 20;
 
-/// Settings that the command line and the environment put in the place of the file's.
+/// Settings from the command line and the environment, which override the file.
 #[derive(Clone, Debug)]
 pub struct Overrides {
-    /// Who compiles components. The file does not say.
+    /// The compiler of components. The file has no such setting.
     pub compilation: Compilation,
-    /// In the place of `admin.address`.
+    /// Overrides `admin.address`.
     pub admin_address: Option<String>,
-    /// In the place of `log.format`.
+    /// Overrides `log.format`.
     pub log_format: Option<file::LogFormat>,
-    /// In the place of `log.filter`.
+    /// Overrides `log.filter`.
     pub log_filter: Option<String>,
-    /// In the place of `guests.compile_cache`.
+    /// Overrides `guests.compile_cache`.
     pub compile_cache: Option<PathBuf>,
 }
 
 impl Overrides {
-    /// Nothing is put in the place of the file's.
+    /// No overrides.
     pub fn none(compilation: Compilation) -> Self {
         Self { compilation, admin_address: None, log_format: None, log_filter: None, compile_cache: None }
     }
 }
 
-/// Reads a configuration file and the files that it names, and checks all of it. What is wrong with one tenant is that tenant's,
-/// and [`Settings::troubled`] tells it. Blocking.
+/// Reads a configuration file and the files that it names, and checks all of it. A problem of one tenant affects that
+/// tenant alone, and [`Settings::troubled`] has it. Blocking.
 ///
 /// # Errors
-/// Everything that is wrong, if something is that concerns all: with the file itself, a listener, or what is not a tenant's.
+/// Every problem, if one of them affects all tenants: in the file itself, in a listener, or outside of the tenants.
 pub fn check(path: &Path, overrides: &Overrides) -> Result<Settings, Problems> {
     let text = read(path)?;
     check_text(path, text, overrides)
@@ -91,7 +91,7 @@ fn read(path: &Path) -> Result<String, Problems> {
         fix: "name a TOML file that can be read, such as `--config innkeeper.toml`".into(),
     };
     let bytes = files::read(path, CONFIG_BYTES_MAX).map_err(problem)?;
-    Ok(String::from_utf8(bytes).map_err(|error| problem(format!("it is no UTF-8: {error}")))?)
+    Ok(String::from_utf8(bytes).map_err(|error| problem(format!("it is not UTF-8: {error}")))?)
 }
 
 fn check_text(path: &Path, text: String, overrides: &Overrides) -> Result<Settings, Problems> {
@@ -110,7 +110,7 @@ fn check_text(path: &Path, text: String, overrides: &Overrides) -> Result<Settin
     let loader = check_loader(&file, overrides, &files, &tenants, &mut notes);
     let owner_threads = file.guests.owner_threads;
     if owner_threads.is_some_and(|threads| !(1..=256).contains(&threads)) {
-        notes.add(&At::top().keys("guests.owner_threads"), "so many threads cannot own caches", "write 1 to 256");
+        notes.add(&At::top().keys("guests.owner_threads"), "out of range", "write 1 to 256");
     }
     let source = Source { file: path.to_owned(), text: text.clone() };
     fit(&mut tenants, &mut troubled, &loader, &source, |_| false);
@@ -138,14 +138,18 @@ fn check_text(path: &Path, text: String, overrides: &Overrides) -> Result<Settin
 fn check_listeners(file: &File, notes: &mut Notes<'_>) -> Vec<(ListenAt, ListenerConfig)> {
     let all = At::top().key("listeners");
     if file.listeners.is_empty() {
-        notes.add(&all, "nobody could connect", "write at least one `[[listeners]]` with an `address`");
+        notes.add(
+            &all,
+            "the list is empty, so no client could connect",
+            "write at least one `[[listeners]]` with an `address`",
+        );
     }
     let mut seen = BTreeMap::new();
     let mut listeners = Vec::new();
     for (number, listener) in file.listeners.iter().enumerate() {
         let at = all.number(number).key("address");
         let Some(listen_at) = check_address(&listener.address, &at, notes) else { continue };
-        // A free port is another one each time.
+        // Each free port is another one.
         let is_free_port = matches!(listen_at, ListenAt::Address(address) if address.port() == 0);
         if let Some(first) = seen.insert(listen_at, number).filter(|_| !is_free_port) {
             let what = format!("`listeners[{first}]` listens there already");
@@ -163,8 +167,8 @@ fn check_listeners(file: &File, notes: &mut Notes<'_>) -> Vec<(ListenAt, Listene
     listeners
 }
 
-/// Stands for a socket that systemd hands over, so that a listener is told from the others by its address. One of those for
-/// documentation, RFC 5737, which no machine has.
+/// The placeholder address of a socket from systemd, which tells its listener from the others. It is one of the
+/// addresses for documentation, RFC 5737, which no machine has.
 fn systemd_address(number: usize) -> SocketAddr {
     ([192, 0, 2, 1], u16::try_from(number).unwrap_or(u16::MAX)).into()
 }
@@ -173,7 +177,9 @@ fn check_address(address: &str, at: &At, notes: &mut Notes<'_>) -> Option<Listen
     if let Some(number) = address.strip_prefix("systemd:") {
         return match number.parse::<u8>() {
             Ok(number) => Some(ListenAt::Systemd(number.into())),
-            Err(_) => notes.none(at, "no number of a socket", "write `systemd:0` for the first socket of the unit"),
+            Err(_) => {
+                notes.none(at, "not the number of a socket", "write `systemd:0` for the first socket of the unit")
+            }
         };
     }
     match address.parse() {
@@ -219,12 +225,11 @@ fn check_connections(file: &File, notes: &mut Notes<'_>) -> ProxyLimits {
         }
     }
     if (1..=file.listeners.len()).contains(&max) {
-        let what =
-            format!("each of the {} listeners takes one of them for the connection it waits for", file.listeners.len());
+        let what = format!("too few: each of the {} listeners holds one for its next connection", file.listeners.len());
         notes.add(&at.key("max"), what, format!("write at least {}", file.listeners.len() + 1));
     }
-    if let Some(hello_max) = hello_max.filter(|hello_max| *hello_max >= max && max > 1) {
-        let what = format!("of `connections.max`, which is {max}, {hello_max} leave none for tenants");
+    if max > 1 && hello_max.is_some_and(|hello_max| hello_max >= max) {
+        let what = format!("leaves no connections for tenants: `connections.max` is {max}");
         notes.add(&at.key("hello_max"), what, format!("write at most {}", max - 1));
     }
     if hello_ms > handshake_ms {
@@ -244,7 +249,7 @@ fn check_connections(file: &File, notes: &mut Notes<'_>) -> ProxyLimits {
     }
 }
 
-/// A shorter token could be guessed.
+/// The shortest token. A shorter one could be guessed.
 const TOKEN_CHARS_MIN: usize = 16;
 const TOKEN_BYTES_MAX: usize = 4_096;
 
@@ -280,7 +285,7 @@ fn check_admin(
     for (number, host) in admin.hosts.iter().enumerate() {
         if !is_dns_name(host) {
             let at = at.key("hosts").number(number);
-            notes.add(&at, "no name of a host", "write the name alone, without a scheme or a port");
+            notes.add(&at, "not a host's name", "write the name alone, without a scheme or a port");
         }
     }
     let hosts = admin.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
@@ -308,7 +313,7 @@ fn check_log(log: &file::Log, overrides: &Overrides, notes: &mut Notes<'_>) -> L
         let at = At::top().keys("log.filter");
         notes.add(
             &at,
-            format!("no filter: {error}"),
+            format!("invalid filter: {error}"),
             "write a level, such as `info`, or `info,innkeeper::guest=debug`",
         );
     }
@@ -316,7 +321,8 @@ fn check_log(log: &file::Log, overrides: &Overrides, notes: &mut Notes<'_>) -> L
     LogSettings { format, filter, handshakes: log.handshakes }
 }
 
-/// The engine's room is set aside at start: for what is written, for what may be written later, and the class's own.
+/// The settings of the engines, which reserve their room at start: for the limits in the file, for the maxima that a
+/// later file may use, and for the defaults of the class.
 fn check_loader(
     file: &File,
     overrides: &Overrides,
@@ -334,7 +340,7 @@ fn check_loader(
         let own = tenants.iter().filter_map(|tenant| tenant.guest.as_ref()).filter(|guest| guest.class == class);
         if instances > most {
             // wasmtime sets 4 GiB of addresses aside for each memory.
-            notes.add(&at.key(name), "the address space has no room for so many", format!("write at most {most}"));
+            notes.add(&at.key(name), "too many for the address space", format!("write at most {most}"));
         }
         let mut limits = Limits::new(class);
         for guest in own {
@@ -356,7 +362,7 @@ fn check_loader(
     LoaderConfig { compilation, compile_cache, instances_small, instances_large, limits_small, limits_large }
 }
 
-/// Maxima are limits themselves, each within its own range.
+/// Checks that each maximum is within the range of its limit.
 fn check_maxima(class: SizeClass, maxima: &file::Limits, notes: &mut Notes<'_>) {
     let mut limits = Limits::new(class);
     // Whatever the grants are, there could be as much.
@@ -364,14 +370,14 @@ fn check_maxima(class: SizeClass, maxima: &file::Limits, notes: &mut Notes<'_>) 
     maxima.put_into(&mut limits);
     if let Err(LimitError { name, least, most, .. }) = limits.check() {
         let at = At::top().key("maxima").key(class.name()).keys(name);
-        notes.add(&at, "out of its range", format!("write {least} to {most}"));
+        notes.add(&at, "out of range", format!("write {least} to {most}"));
     }
 }
 
-/// Has each tenant go without a guest that the engines have no room for: first come those that `goes_first` says, then the
-/// others in the order of the file. All together need each tenant's readers in each role, and for the largest tenant twice as many
-/// again: those that are tried, and those that are on their way out. With no more room than that, tenants are changed one after
-/// another.
+/// Removes the guests that the engines have no room for. Tenants for which `goes_first` is true get room first, then
+/// the others in the order of the file. Each tenant needs its readers in each role. The largest tenant needs twice as
+/// many again, for instances on trial and instances on their way out. With no more room than that, tenants are changed
+/// one after another.
 pub(crate) fn fit(
     tenants: &mut [TenantSettings],
     troubled: &mut Vec<TenantProblems>,
@@ -392,7 +398,7 @@ pub(crate) fn fit(
         let (sum, largest) = &mut used[guest.class as usize];
         let (own, at) = (tenant.instances(), At::top().key("tenants").key(&tenant.name).keys("guest.limits"));
         let needed = *sum + own + 2 * (*largest).max(own);
-        let what = |most: usize| format!("this process has room for {most}");
+        let what = |most: usize| format!("the process has room for {most} only");
         let fix = "start again; to be able to raise it later, write it in `maxima` before";
         let problem = if guest.limits.memory_bytes > most.memory_bytes {
             source.problem(&at.key("memory_bytes"), &what(most.memory_bytes), fix)
@@ -400,7 +406,7 @@ pub(crate) fn fit(
             source.problem(&at.key("table_elements"), &what(most.table_elements), fix)
         } else if needed > instances {
             let what = format!(
-                "tenant `{}` would make it {needed} instances of that class, its upgrade included: there is room for {instances}",
+                "with tenant `{}`, upgrades included, this class needs {needed} instances; there is room for {instances}",
                 tenant.name
             );
             source.problem(

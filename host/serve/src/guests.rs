@@ -1,5 +1,5 @@
-//! Components that have been compiled: each once, however many tenants have it, and for as long as one has. One that is refused is
-//! not compiled again until somebody says so.
+//! Compiled components. Each is compiled once for all its tenants, and kept as long as one has it. A refused component
+//! is compiled again only on request.
 
 use std::{
     collections::HashMap,
@@ -16,24 +16,25 @@ use crate::{
     tenant_info::GuestInfo,
 };
 
-/// What makes a compiled component another one.
+/// The key of a compiled component.
 type Kind = (Digest, bool, bool);
 
-/// Refusals beyond these are forgotten, and the components compiled again.
+/// The refusals that are remembered. Components beyond are compiled again.
 const REFUSED_MAX: usize = 4_096;
 
+/// The compiled components of all tenants.
 pub(crate) struct Guests {
     loader: GuestLoader,
-    /// Held for an instant. A component's own lock is held while it is compiled, so whoever wants the same one waits for it, and
-    /// nobody else.
+    /// Locked for an instant. A component's own lock is held while it is compiled, so only tenants of the same
+    /// component wait.
     loaded: Mutex<HashMap<Kind, Arc<Mutex<Loaded>>>>,
 }
 
-/// What came of a component.
+/// The outcome of a component's compilation.
 #[derive(Default)]
 struct Loaded {
     guest: Option<Weak<dyn Guest>>,
-    /// Why it was refused, under limits of this digest.
+    /// The refusal, and the digest of the limits that it was refused under.
     refused: Option<(Digest, Arc<LoadError>)>,
 }
 
@@ -48,7 +49,7 @@ impl Guests {
         Ok(Self { loader: GuestLoader::with(config)?, loaded: Mutex::default() })
     }
 
-    /// A guest: the one that another tenant has, where it is the same. Blocking.
+    /// Loads a guest, or returns the one that another tenant has. Blocking.
     pub(crate) fn load(&self, component: &Bytes, own: &GuestInfo) -> Result<Arc<dyn Guest>, Arc<LoadError>> {
         let kind = (component.digest, own.class == SizeClass::Large, own.wasi == Wasi::Closed);
         let place = self.place(kind);
@@ -56,7 +57,7 @@ impl Guests {
         if let Some(guest) = loaded.guest.as_ref().and_then(Weak::upgrade) {
             return Ok(guest);
         }
-        // The limits have no place in the file that would matter here, so all of them count.
+        // Any limit may cause a refusal, so all of them count.
         let limits = digest_of(format!("{:?}", own.limits).as_bytes());
         if let Some((_, error)) = loaded.refused.as_ref().filter(|(under, _)| *under == limits) {
             return Err(Arc::clone(error));
@@ -75,17 +76,17 @@ impl Guests {
         }
     }
 
-    /// Whether a component need not be compiled, since another tenant has it.
+    /// True if the outcome for a component is known, so it needs no compilation.
     pub(crate) fn has(&self, component: &Bytes, own: &GuestInfo) -> bool {
         let kind = (component.digest, own.class == SizeClass::Large, own.wasi == Wasi::Closed);
         let place = lock(&self.loaded).get(&kind).cloned();
         place.is_some_and(|place| place.try_lock().is_ok_and(|loaded| loaded.is_of_use()))
     }
 
-    /// Has what was refused be compiled again when it is wanted again.
+    /// Forgets all refusals, so refused components are compiled again on demand.
     pub(crate) fn forget_refusals(&self) {
         let places: Vec<Arc<Mutex<Loaded>>> = lock(&self.loaded).values().cloned().collect();
-        // One that is being compiled has not been refused.
+        // A locked component is being compiled, so it has no refusal.
         places.iter().filter_map(|place| place.try_lock().ok()).for_each(|mut loaded| loaded.refused = None);
     }
 
@@ -93,7 +94,7 @@ impl Guests {
         let mut all = lock(&self.loaded);
         if !all.contains_key(&kind) {
             let is_crowded = all.len() >= REFUSED_MAX;
-            // Those that are being compiled are locked, or about to be: somebody else has them too.
+            // A component in compilation is locked, or about to be: somebody else has a reference too.
             all.retain(|_, place| {
                 Arc::strong_count(place) > 1
                     || place.try_lock().is_ok_and(|mut loaded| {
@@ -106,7 +107,7 @@ impl Guests {
     }
 }
 
-/// Whether the same component may be taken at another time.
+/// True if the same component may load at another time.
 pub(crate) fn is_passing(error: &LoadError) -> bool {
     matches!(error, LoadError::CompilersBusy { .. } | LoadError::CompileTime { .. } | LoadError::Engine(_))
 }

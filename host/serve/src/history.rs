@@ -1,20 +1,20 @@
-//! The last minutes of each tenant, for the sparklines of the admin page.
+//! The last minutes of each tenant, for the sparklines on the admin page.
 
 use std::collections::{HashMap, VecDeque};
 
 use innkeeper_proxy::{TenantStats, core::CacheStats};
 
-/// How often the counters are read.
+/// The seconds between two readings.
 pub(crate) const EVERY_S: u64 = 5;
-/// How many readings are kept: ten minutes.
+/// The readings that are kept: ten minutes.
 const READINGS: usize = 120;
 
-/// What happened between two readings.
+/// The increase of the counters since the reading before.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Reading {
     /// Completed handshakes.
     pub(crate) handshakes: u32,
-    /// Those among them that resumed.
+    /// Handshakes among them that resumed.
     pub(crate) resumed: u32,
     /// Faults of the guest, in both roles.
     pub(crate) faults: u32,
@@ -22,14 +22,14 @@ pub(crate) struct Reading {
     pub(crate) false_claims: u32,
     /// Connections to the upstream.
     pub(crate) upstream: u32,
-    /// Those among them that came to nothing.
+    /// Connections among them that failed.
     pub(crate) upstream_failed: u32,
 }
 
 /// Counters, in the order of a reading's fields.
 type Counters = [u64; 6];
 
-/// Counters as they were read last, and the readings since.
+/// The last counters, and the readings so far.
 #[derive(Default)]
 struct Past {
     counters: Counters,
@@ -54,7 +54,7 @@ fn counters(stats: &TenantStats) -> Counters {
 pub(crate) struct History(HashMap<String, Past>);
 
 impl History {
-    /// Notes a reading of every tenant, and forgets those that are served no more.
+    /// Notes a reading of every tenant, and forgets removed tenants.
     pub(crate) fn note(&mut self, stats: &[(String, TenantStats)]) {
         let mut before = std::mem::take(&mut self.0);
         for (name, stats) in stats {
@@ -75,13 +75,13 @@ impl History {
 impl Past {
     fn note(&mut self, stats: &TenantStats, is_first: bool) {
         let before = std::mem::replace(&mut self.counters, counters(stats));
-        // What happened before anyone looked belongs to no time.
+        // The first counters belong to no time.
         if is_first {
             return;
         }
         let since = |number: usize| {
             let now = self.counters[number];
-            // A cache that was opened anew counts from 0.
+            // A new cache counts from 0.
             u32::try_from(now.checked_sub(before[number]).unwrap_or(now)).unwrap_or(u32::MAX)
         };
         let reading = Reading {

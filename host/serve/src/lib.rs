@@ -1,11 +1,11 @@
-//! What an operator runs around the proxy: a configuration file, reload, metrics, an admin page, a life cycle.
+//! The server around the proxy: a configuration file, reload, metrics, an admin page, and a life cycle.
 //!
-//! [`config`] makes [`Settings`](config::Settings) of a file, or tells everything that is wrong with it. [`Server::start`]
-//! runs them, and [`Server::run`] takes over what changes until the process is told to end. The admin listener shows what
-//! goes on.
+//! [`config`] turns a file into [`Settings`](config::Settings), or reports every problem in it. [`Server::start`] runs
+//! the settings. [`Server::run`] takes changes over until the process is told to end. The admin listener shows the
+//! state.
 //!
-//! This crate reads files, and the signals and sockets that the system hands over; flags and the environment are its
-//! caller's. It holds no cache logic and names neither WebAssembly nor TLS.
+//! This crate reads files, and takes signals and sockets from the system. Its caller reads flags and the environment.
+//! It holds no cache logic and names neither WebAssembly nor TLS.
 
 pub mod config;
 pub mod log;
@@ -16,10 +16,12 @@ mod server;
 mod state;
 mod running;
 mod tenants;
-mod seating;
+mod install;
+mod installer;
 mod life;
 
 mod admin;
+mod error;
 mod guests;
 mod history;
 mod room;
@@ -29,9 +31,10 @@ mod watch;
 pub use listenfd;
 
 pub use crate::{
+    error::ServeError,
     life::Life,
     running::try_out,
-    server::{ServeError, Server, ServerConfig},
-    state::Reloaded,
+    server::Server,
+    state::{Reloaded, ServerConfig},
     tenants::{Standing, Trouble},
 };

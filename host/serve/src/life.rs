@@ -1,4 +1,4 @@
-//! The life of a process: signals, and what systemd is told.
+//! The life of a process: signals, and messages to systemd.
 
 use std::{
     io,
@@ -13,9 +13,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::Server;
-
-/// What a process is told to do.
+/// A command to the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wake {
     /// SIGHUP.
@@ -24,27 +22,28 @@ pub(crate) enum Wake {
     End,
 }
 
-/// Listens for signals, and tells systemd where it is at, if systemd has started the process.
+/// The signals to the process, and the messages to systemd, if systemd has started it.
 #[derive(Debug)]
 pub struct Life {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
-    /// Never read: while it is listened for, a file at its size limit, such as the log, fails a write and not the process.
+    /// Never read. While the process listens for it, a file at its size limit, such as the log, fails a write and not
+    /// the process.
     _too_large: Signal,
     systemd: Systemd,
-    /// SIGHUP came while a reload was under way.
+    /// True if SIGHUP came during a reload.
     is_reload_due: bool,
-    /// SIGHUP came while only the end was waited for.
+    /// True if SIGHUP came during [`Life::end`].
     is_reload_noted: bool,
 }
 
 impl Life {
-    /// Listens for SIGHUP, SIGTERM, SIGINT and SIGXFSZ from now on, instead of their default actions. Must be called within a
-    /// tokio runtime.
+    /// Listens for SIGHUP, SIGTERM, SIGINT and SIGXFSZ from now on, instead of their default actions. Must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
-    /// When the system does not let it.
+    /// When the system refuses.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,
@@ -68,7 +67,7 @@ impl Life {
         }
     }
 
-    /// Has the next [`Life::wake`] say so again.
+    /// Makes the next [`Life::wake`] return a reload.
     pub(crate) fn reload_next(&mut self) {
         self.is_reload_due = true;
     }
@@ -80,18 +79,17 @@ impl Life {
         }
     }
 
-    /// Takes up what came while the server started.
+    /// Takes up a SIGHUP that came while the server started.
     pub(crate) fn take_up(&mut self) {
         self.is_reload_due |= std::mem::take(&mut self.is_reload_noted);
     }
 
-    /// Whether it is told once more to end, by somebody who does not want to wait.
+    /// Waits until the process is told once more to end, by somebody who refuses to wait.
     pub(crate) async fn told_again(&mut self) {
         self.end().await;
     }
 
-    pub(crate) async fn ready(&self, server: &Server) {
-        let tenants = server.state.infos().len();
+    pub(crate) async fn ready(&self, tenants: usize) {
         self.systemd.tell(&[NotifyState::Ready, NotifyState::Status(&format!("serving {tenants} tenants"))]).await;
     }
 
@@ -102,8 +100,8 @@ impl Life {
         }
     }
 
-    /// Tells systemd that the process is alive, for `WatchdogSec=` of the unit, until it is dropped. In a task of its own,
-    /// since a reload may take longer than that.
+    /// Tells systemd that the process is alive, for `WatchdogSec=` of the unit, until it is dropped. It has a task of
+    /// its own, since a reload may take longer than the watchdog allows.
     pub(crate) fn watchdog(&self) -> Option<Watchdog> {
         let every = sd_notify::watchdog_enabled()? / 2;
         let systemd = self.systemd.clone();
@@ -129,14 +127,14 @@ impl Drop for Watchdog {
     }
 }
 
-/// The way to systemd. Its socket blocks while systemd does not read, so that a thread of its own sends the messages. Without
-/// systemd, a message goes nowhere.
+/// The channel to systemd. A thread of its own sends the messages, since the socket blocks while systemd reads nothing.
+/// Without systemd, messages are dropped.
 #[derive(Clone, Debug)]
 struct Systemd {
     messages: SyncSender<Message>,
 }
 
-/// Lines to send, and where to say how that went.
+/// Lines to send, and a channel for the outcome.
 type Message = (String, oneshot::Sender<io::Result<()>>);
 
 const MESSAGES_MAX: usize = 4;
@@ -146,7 +144,7 @@ impl Systemd {
         let (messages, waiting) = sync_channel(MESSAGES_MAX);
         let send = move |waiting: Receiver<Message>| {
             for (lines, told) in waiting {
-                // Nobody waits any more for a message that was stuck.
+                // The waiter for a message that was stuck may be gone.
                 let _ = told.send(sd_notify::notify(&[NotifyState::Custom(&lines)]));
             }
         };
@@ -154,7 +152,7 @@ impl Systemd {
         Ok(Self { messages })
     }
 
-    /// Sends a message, and waits for that for a second at most. Messages are left out while earlier ones are stuck.
+    /// Sends a message, and waits for that for a second at most. Drops messages while earlier ones are stuck.
     async fn tell(&self, state: &[NotifyState<'_>]) {
         let lines: Vec<String> = state.iter().map(ToString::to_string).collect();
         let (told, sent) = oneshot::channel();
@@ -163,8 +161,8 @@ impl Systemd {
         }
         match tokio::time::timeout(Duration::from_secs(1), sent).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!("systemd is not told: {error}"),
-            Ok(Err(_)) | Err(_) => tracing::warn!("systemd is not told: it does not read"),
+            Ok(Ok(Err(error))) => tracing::warn!("cannot notify systemd: {error}"),
+            Ok(Err(_)) | Err(_) => tracing::warn!("cannot notify systemd: it reads no messages"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What is logged, and how it is written: to standard error, for people or for programs.
+//! The log: events on standard error, for people or for programs.
 //!
-//! The server does not depend on its log. Nothing that serves waits for a log that nobody reads, and nothing fails with a log
-//! that cannot be written: lines are lost and counted.
+//! The server never depends on its log. It waits for no reader of the log, and goes on when the log cannot be written:
+//! such lines are lost and counted.
 
 mod queue;
 
@@ -17,13 +17,13 @@ use tracing_subscriber::EnvFilter;
 use self::queue::{Queue, Sink};
 use crate::config::{LogSettings, file::LogFormat};
 
-/// One for the process, as the subscriber of events and standard error are.
+/// The queue of the process, which has one subscriber of events and one standard error.
 static QUEUE: Queue = Queue::new();
 
-/// The end of the process waits so long for lines to be written.
+/// The time that the end of the process waits for lines to be written.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Why the log does not start.
+/// The log does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {
@@ -45,8 +45,7 @@ impl Drop for Log {
     }
 }
 
-/// Writes events and panics as the settings say, from now until the process ends. To be called once; later calls change
-/// nothing.
+/// Starts to write events and panics, until the process ends. Later calls change nothing.
 ///
 /// # Errors
 /// When the filter is invalid, or no thread can be started.
@@ -57,13 +56,13 @@ pub fn start(settings: &LogSettings) -> Result<Log, LogError> {
         .with_env_filter(filter)
         .with_writer(|| Line)
         .with_ansi(io::stderr().is_terminal())
-        // They would go to standard error directly, and panic where that is gone.
+        // Such errors would go to standard error directly, and panic if that is closed.
         .log_internal_errors(false);
     let is_set = match settings.format {
         LogFormat::Human => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    // Set already is set by whoever embeds this.
+    // An embedding program may have set a subscriber already.
     if is_set.is_ok() {
         let tell = |lines| tracing::warn!(lines, "log lines were lost");
         let thread = std::thread::Builder::new().name("log".to_owned());
@@ -79,13 +78,13 @@ pub fn lines_lost() -> u64 {
 }
 
 impl Log {
-    /// Writes text that is no event, in order with events. Each write is a line or more; none fails or waits.
+    /// A writer of plain text, in order with events. Each write is one or more lines, and never fails or waits.
     pub fn writer(&self) -> impl Write {
         Line
     }
 }
 
-/// Puts what is written at once into the queue.
+/// A writer that puts each write into the queue.
 struct Line;
 
 impl Write for Line {
@@ -99,7 +98,8 @@ impl Write for Line {
     }
 }
 
-/// The standard library's own hook writes to standard error under a lock: one thread that waits there would stop every other.
+/// Logs a panic. The standard library's own hook writes to standard error under a lock, where one waiting thread stops
+/// all others.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();

@@ -1,5 +1,5 @@
-//! `/metrics`: every counter, as Prometheus reads it. Each metric is defined once, with what it means and when to worry; the
-//! operator's reference is made of the same table.
+//! `/metrics`: every counter in Prometheus's text format. One table defines each metric, its meaning, and the values to
+//! worry about. The operator's reference comes from the same table.
 
 use std::{
     borrow::Cow,
@@ -23,14 +23,14 @@ use crate::{
     tenants::{Standing, Trouble},
 };
 
-/// What kind of number a metric is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, but for a start and where a cache is opened anew.
+    /// A number that only grows, until a restart or a new cache resets it.
     Counter,
-    /// It goes up and down.
+    /// A number that goes up and down.
     Gauge,
-    /// How many were how large.
+    /// A distribution of values over buckets.
     Histogram,
 }
 
@@ -128,7 +128,7 @@ metrics! {
     StateOf Gauge "innkeeper_state" ["tenant", "role", "state"] "1 for the state that the cache is in, 0 for the others.", "`suspended` is 1: the guest is not asked; see the playbook.";
 }
 
-/// Collects samples, each metric's together.
+/// The samples, grouped by metric.
 struct Page(Vec<MetricFamily>);
 
 impl Page {
@@ -185,7 +185,7 @@ impl Page {
         self.0[place].mut_metric().push(metric);
     }
 
-    /// `bounds` are in seconds; the last of `counts` is of those above all.
+    /// Adds a histogram. `bounds` are in seconds; the last of `counts` is for values above all bounds.
     fn add_histogram(&mut self, id: Id, labels: &[&str], bounds: &[f64], counts: &[u64], sum_s: f64) {
         let mut below = 0;
         let buckets = bounds.iter().zip(counts).map(|(bound, count)| {
@@ -224,7 +224,7 @@ fn labelled(place: usize, values: &[&str]) -> Metric {
     Metric::from_label(names.iter().zip(values).map(pair).collect())
 }
 
-/// Everything, in Prometheus's text format. Costs microseconds for each tenant, and asks no guest.
+/// All metrics in Prometheus's text format. Costs microseconds for each tenant, and asks no guest.
 pub(crate) fn text(state: &State) -> String {
     let mut page = Page::new();
     add_process(&mut page, state);
@@ -269,7 +269,7 @@ fn add_process(page: &mut Page, state: &State) {
     }
 }
 
-/// Tenants that are served come first; of those that are not, no more than have metrics.
+/// Adds the problems of tenants: those that are served first, and then as many others as have metrics.
 fn add_troubles(page: &mut Page, state: &State, stats: &[(String, TenantStats)], with: usize) {
     let troubles: HashMap<String, Trouble> = state.troubles().into_iter().collect();
     let mut add = |tenant: &str, trouble: Option<&Trouble>| {
@@ -348,7 +348,7 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     Miss::ALL.iter().for_each(|cause| page.add(Id::Misses, &with(cause.name()), stats.misses(*cause)));
     CacheStats::ALL.iter().for_each(|statistic| page.add_statistic(statistic, own, stats));
     let bounds = CallTimes::BOUNDS_NS.map(|ns| ns as f64 / 1e9);
-    // A callback that has not been called has nothing to tell.
+    // Callbacks without calls are left out.
     for callback in Callback::ALL.into_iter().filter(|callback| stats.calls(*callback) > 0) {
         page.add(Id::Fuel, &with(callback.name()), stats.fuel(callback));
         page.add(Id::Calls, &with(callback.name()), stats.calls(callback));
@@ -360,11 +360,11 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     CacheState::ALL.iter().for_each(|state| page.add(Id::StateOf, &with(state.name()), (stats.state == *state).into()));
 }
 
-/// What each metric means and when to worry, as Markdown.
+/// The reference of all metrics, as Markdown.
 pub fn markdown() -> String {
     let mut text = String::from(
-        "# Metrics\n\nMade from the definitions by `innkeeper serve --reference`. The roles are `server`, for clients that \
-         connect, and `client`, for upstreams that speak TLS.\n\n| metric | kind | labels | what | when to worry |\n|---|---|---|---|---|\n",
+        "# Metrics\n\nGenerated from the definitions by `innkeeper serve --reference metrics`. The role `server` is for clients \
+         that connect, the role `client` for upstreams that speak TLS.\n\n",
     );
     for Definition { name, kind, labels, what, worry } in METRICS.iter() {
         let kind = match kind {
@@ -372,8 +372,9 @@ pub fn markdown() -> String {
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
-        text += &format!("| `{name}` | {kind} | {labels} | {what} | {worry} |\n");
+        let labels = labels.iter().map(|label| format!(", `{label}`")).collect::<String>();
+        let worry = if worry.is_empty() { String::new() } else { format!(" *Worry:* {worry}") };
+        text += &format!("- `{name}` ({kind}{labels}): {what}{worry}\n");
     }
     text
 }

@@ -1,5 +1,5 @@
-//! The engines' room for instances, shared out among changes: a tenant that is changed has its instances twice and more. Where
-//! there is no room for all changes at a time, they go in steps that fit.
+//! The engines' room for instances, shared among installations. During an installation a tenant has its instances twice
+//! and more. If the room is too small for all installations at a time, they run in steps that fit.
 
 use std::{
     collections::HashMap,
@@ -19,14 +19,14 @@ pub(crate) struct Room {
 
 #[derive(Default)]
 struct Used {
-    /// Of the guests that serve, by tenant.
+    /// The instances of the guests that serve, by tenant.
     serving: HashMap<String, (SizeClass, usize)>,
     sums: [usize; 2],
-    /// By changes.
+    /// The instances reserved by installations.
     changing: [usize; 2],
 }
 
-/// Room that a change has, until it is dropped.
+/// The room of an installation, until it is dropped.
 pub(crate) struct Taken {
     room: Arc<Room>,
     class: SizeClass,
@@ -46,7 +46,7 @@ impl Room {
         Self { most, used: Mutex::default(), given_back: Notify::new() }
     }
 
-    /// Notes the instances that a tenant's guest has as it serves; none, for a tenant without a guest.
+    /// Notes the instances of a tenant's guest that serves; None for a tenant without a guest.
     pub(crate) fn note(&self, tenant: &str, serving: Option<(SizeClass, usize)>) {
         let mut used = self.used();
         let before = match serving {
@@ -63,8 +63,8 @@ impl Room {
         self.given_back.notify_waiters();
     }
 
-    /// Waits until there is room for so many instances beside those that serve. One change alone always has room, so that it fails
-    /// rather than waits where there is none.
+    /// Waits until the instances fit beside those that serve. A single installation always gets its room, so a guest
+    /// that is too large fails instead of waiting.
     pub(crate) async fn take(self: &Arc<Self>, class: SizeClass, instances: usize) -> Taken {
         loop {
             let mut given_back = pin!(self.given_back.notified());

@@ -1,5 +1,5 @@
-//! What runs, beside what a configuration wants: what only a start changes, listeners, files that are watched; and where in the
-//! file it is that something does not do.
+//! The running settings beside those of a configuration: settings that only a start changes, listeners, watched files.
+//! And the place in the file of an error that appears at run time.
 
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
@@ -9,30 +9,29 @@ use innkeeper_proxy::{
 };
 
 use crate::{
-    ServeError,
     config::{
         At, Digest, ListenAt, LogSettings, Part, Problem, Problems, Settings, Source, TenantProblems, TenantSettings,
         digest_of,
     },
+    error::{ActionError, ServeError},
     guests::Guests,
-    state::ActionError,
     tenant_info::GuestInfo,
     watch::Watch,
 };
 
-/// Sockets that systemd has handed over.
+/// Sockets from systemd.
 pub(crate) type Sockets = Vec<std::net::TcpListener>;
 
-/// What runs, to tell what a new configuration changes.
+/// The running settings, to compare with a new configuration.
 pub(crate) struct Running {
     listeners: Vec<ListenAt>,
     fixed: Fixed,
-    /// What the engines were made with.
+    /// The settings of the engines.
     room: LoaderConfig,
     watch: Option<Watch>,
 }
 
-/// What only a start changes, each with its name.
+/// The settings that only a start changes.
 #[derive(PartialEq)]
 struct Fixed {
     connections: usize,
@@ -75,17 +74,17 @@ impl Running {
         self.watch.as_ref()
     }
 
-    /// What the engines of this process have room for.
+    /// The room of this process's engines.
     pub(crate) fn room(&self) -> &LoaderConfig {
         &self.room
     }
 
-    /// Fields that have changed and take effect at the next start.
+    /// The changed fields that take effect at the next start.
     pub(crate) fn at_next_start(&self, settings: &Settings) -> Vec<&'static str> {
         self.fixed.changed(&Fixed::of(settings))
     }
 
-    /// Notes what runs now.
+    /// Notes the settings in force.
     pub(crate) fn note(&mut self, settings: &Settings) {
         self.listeners = settings.listeners.iter().map(|(listen_at, _)| *listen_at).collect();
         let none = BTreeSet::new();
@@ -94,13 +93,13 @@ impl Running {
         unwatched.iter().for_each(|what| tracing::warn!("{what}"));
     }
 
-    /// The listeners that there are to be, each with the socket that systemd has handed over for it.
+    /// The wanted listeners, each with its socket from systemd, if it has one.
     pub(crate) fn prepare(
         &mut self,
         settings: &Settings,
         sockets: Sockets,
     ) -> Result<Vec<(ListenerConfig, Option<std::net::TcpListener>)>, Problems> {
-        // What changes from here on is seen.
+        // The watch sees every change from here on.
         if let Some(watch) = self.watch.as_mut().filter(|_| settings.watch) {
             watch.add(&settings.files);
         }
@@ -126,9 +125,9 @@ impl Running {
     }
 }
 
-/// Watches the files of settings, if they are to be watched, from before anything takes its time.
+/// Watches the files of settings, if enabled. Called before anything slow, so no change is missed.
 pub(crate) fn watch(settings: &Settings) -> Option<Watch> {
-    let watch = Watch::new().inspect_err(|error| tracing::warn!("changes of files are not seen: {error}"));
+    let watch = Watch::new().inspect_err(|error| tracing::warn!("cannot watch files, so changes need SIGHUP: {error}"));
     let mut watch = watch.ok()?;
     if settings.watch {
         watch.add(&settings.files);
@@ -142,9 +141,9 @@ fn no_socket(settings: &Settings, listener: usize) -> Problems {
     settings.source.problem(&at, "no such socket was handed over at start", fix).into()
 }
 
-/// Loads every guest and opens it once in each role that it is to have, with its tenant's properties, and drops it again. Gives
-/// what is wrong with single tenants, as [`Settings::troubled`] does: everything that would keep one from being served as it is
-/// to be. Blocks for compilation.
+/// Loads every guest, opens it once in each of its roles with its tenant's properties, and drops it again. Returns the
+/// problems of single tenants, including [`Settings::troubled`]: everything that would keep a tenant from being served
+/// as the file wants. Blocks for compilation.
 ///
 /// # Errors
 /// When the engine does not start.
@@ -174,12 +173,12 @@ fn try_one(settings: &Settings, guests: &Guests, tenant: &TenantSettings) -> Res
 
 const SAID_BYTES_MAX: usize = 300;
 
-/// Where in the configuration it is that a tenant's guest does not do.
+/// The problem of a tenant's guest that failed, with its place in the configuration.
 pub(crate) fn guest_problem(source: &Source, tenant: &str, class: SizeClass, error: &ActionError) -> Problem {
     let at = |keys: &str| At::top().key("tenants").key(tenant).keys(keys);
     let said = match error {
         ActionError::Load(error) => error.to_string(),
-        // A guest may have had a hand in the text.
+        // A guest may have written a part of the text.
         error => log_line(&with_causes(error), SAID_BYTES_MAX),
     };
     let (at, fix) = match error {
@@ -187,15 +186,15 @@ pub(crate) fn guest_problem(source: &Source, tenant: &str, class: SizeClass, err
             let class = if class == SizeClass::Large { "instances_large" } else { "instances_small" };
             (
                 At::top().key("guests").key(class),
-                "write more, and start again: a tenant that changes has its caches twice",
+                "write more, and start again: a tenant has its caches twice during a change",
             )
         }
         ActionError::Tenant(TenantError::Cache(OpenError::Guest(_))) => (
             at("guest.component"),
-            "see what the guest logs with `log.filter = \"info,innkeeper::guest=debug\"`, and try `innkeeper check` on it",
+            "read the guest's log with `log.filter = \"info,innkeeper::guest=debug\"`, and try `innkeeper check` on it",
         ),
         ActionError::Tenant(TenantError::Cache(_)) => (at("guest.limits"), "change that limit"),
-        _ => (at("guest.component"), "build it anew and try `innkeeper check` on it"),
+        _ => (at("guest.component"), "build it again, and try `innkeeper check` on it"),
     };
     match said.split_once("\nhint: ") {
         Some((what, fix)) => source.problem(&at, what, fix),
@@ -203,7 +202,7 @@ pub(crate) fn guest_problem(source: &Source, tenant: &str, class: SizeClass, err
     }
 }
 
-/// Where in the configuration it is that the proxy does not start, or does not change.
+/// The problem of a proxy that does not start or change, with its place in the configuration.
 pub(crate) fn problem_of(error: &StartError, settings: &Settings) -> Problem {
     let tenant = |name: &str| At::top().key("tenants").key(name);
     let (at, fix) = match error {

@@ -1,16 +1,12 @@
-//! A running server: the proxy as the configuration file says, changed as the file changes, until it is told to end.
+//! A running server: the proxy as the configuration file wants it, until the process is told to end.
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use innkeeper_proxy::{
-    LoadError, Proxy, ProxyConfig, ProxyLimits,
-    core::{Clock, Owners},
-};
+use innkeeper_proxy::{Proxy, ProxyConfig, ProxyLimits, core::Owners};
 use tokio::{
     task::{JoinSet, block_in_place},
     time::{Interval, MissedTickBehavior},
@@ -18,72 +14,40 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{Overrides, Problems, Settings},
+    config::{Problems, Settings},
+    error::ServeError,
     guests::Guests,
     history,
     life::{Life, Wake},
     running::{Running, problem_of, watch},
-    state::{Reason, Reloaded, State},
+    state::{Reason, Reloaded, ServerConfig, State},
     system::connections_max,
     tenants::Trouble,
 };
 
-/// Where a server is set up from.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// The configuration file.
-    pub path: PathBuf,
-    /// What goes before it.
-    pub overrides: Overrides,
-    /// The clock of every cache.
-    pub clock: Clock,
-}
-
-/// Why a server does not start.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The configuration does not do.
-    #[error(transparent)]
-    Problems(#[from] Problems),
-    /// The WebAssembly engine does not start.
-    #[error("{0}")]
-    Engine(LoadError),
-    /// The admin listener cannot listen.
-    #[error(
-        "cannot listen on {address} for `admin.address`: {source}\nhint: give it another port, or write `admin.enabled = false`"
-    )]
-    Admin {
-        /// The address.
-        address: SocketAddr,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
 /// A running server. Dropping it ends everything at once; [`Server::shutdown`] does so in good order.
 pub struct Server {
-    pub(crate) state: Arc<State>,
+    state: Arc<State>,
     admin: Option<admin::Listening>,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Others may hold a part of it for a while: a reload that is under way, the admin listener's connections.
+        // A reload in progress, or a connection of the admin listener, may hold the state for a while.
         self.state.proxy.cut_off();
     }
 }
 
 impl Server {
-    /// Listens as `settings` say, which [`check`](crate::config::check) has made of the file that `config` names. Must be called
-    /// within a tokio runtime of several threads.
+    /// Listens as `settings` say, which [`check`](crate::config::check) has made of the file that `config` names. Must
+    /// be called within a tokio runtime of several threads.
     ///
-    /// Does not wait for guests: every tenant is served from the beginning, with full handshakes until its guest has been compiled
-    /// and opened; [`Server::settled`] waits for that. What is wrong with one tenant is that tenant's: it is served without a guest,
-    /// or not at all.
+    /// Serves every tenant at once, with full handshakes until its guest has been compiled and opened.
+    /// [`Server::settled`] waits for that. A problem of one tenant affects that tenant alone: it is served without a
+    /// guest, or not at all.
     ///
     /// # Errors
-    /// When something does not do that concerns all, and then nothing is listening.
+    /// Problems that affect all tenants. Nothing listens then.
     pub async fn start(
         config: ServerConfig,
         settings: Settings,
@@ -107,24 +71,28 @@ impl Server {
         Ok(Self { state, admin })
     }
 
-    /// Waits until every guest that is to be compiled, opened or upgraded serves, or has been refused.
+    /// Waits until every guest to be compiled, opened or upgraded serves, or has been refused.
     pub async fn settled(&self) {
-        self.state.seating.settled().await;
+        self.state.installer.settled().await;
     }
 
-    /// What is wrong with single tenants, by their names.
+    /// The problems of single tenants, by name.
     pub fn troubles(&self) -> Vec<(String, Trouble)> {
         self.state.troubles()
     }
 
-    /// Where it listens for clients, in the order of the file.
+    /// The addresses of the listeners for clients, in the order of the file.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.state.proxy.local_addresses()
     }
 
-    /// Where the admin listener is, if there is one.
+    /// The address of the admin listener, if it is enabled.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin.as_ref().map(|admin| admin.address)
+    }
+
+    fn tenants_served(&self) -> usize {
+        self.state.infos().len()
     }
 
     /// The proxy.
@@ -132,26 +100,27 @@ impl Server {
         &self.state.proxy
     }
 
-    /// Reads the configuration again, and takes over what has changed. No connection is cut off. Certificates, names, upstreams and
-    /// bounds of every tenant are exchanged at once; then it waits for guests that are to be compiled, opened or upgraded, each on
-    /// its own, and another reload or action may come meanwhile. What is wrong with one tenant is that tenant's, which stays as it
-    /// was: [`Reloaded::troubles`] tells. A guest that was refused is tried again, even if nothing has changed.
+    /// Reads the configuration again, and takes over its changes. No connection is cut off. Certificates, names,
+    /// upstreams and bounds of every tenant are exchanged at once. Then it waits for guests to be compiled, opened or
+    /// upgraded, each on its own; another reload or action may come meanwhile. A problem of one tenant affects that
+    /// tenant alone, which stays as it was: [`Reloaded::troubles`] tells. A guest that was refused is tried again, even
+    /// if nothing has changed.
     ///
     /// # Errors
-    /// Everything that is wrong, if something is that concerns all; nothing has changed then.
+    /// Every problem, if one of them affects all tenants. Nothing has changed then.
     pub async fn reload(&self) -> Result<Reloaded, Problems> {
         self.state.reload().await
     }
 
-    /// Serves until `life` says that it is over: reloads on SIGHUP and when files change. Then accepts no more, waits for
-    /// connections to end until the drain time is over, and ends the caches. Says how many connections were cut off.
+    /// Serves until `life` tells it to end. Reloads on SIGHUP and when files change. In the end it shuts down as
+    /// [`Server::shutdown`] does. Returns the number of connections that were cut off.
     pub async fn run(self, life: &mut Life) -> usize {
         let settled = self.state.files_settled().await;
         let _alive = life.watchdog();
         life.take_up();
         let mut ticks = tokio::time::interval(Duration::from_secs(history::EVERY_S));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        life.ready(&self).await;
+        life.ready(self.tenants_served()).await;
         let _guests = tell_guests(Arc::clone(&self.state));
         loop {
             let file_changed = async {
@@ -181,18 +150,19 @@ impl Server {
         }
     }
 
-    /// Reloads, and does not wait for guests. False if the process is told to end meanwhile: there may be many files to read.
+    /// Reloads without waiting for guests. False if the process is told to end meanwhile: reading many files may take
+    /// long.
     async fn reload_unless_told(&self, reason: Reason, life: &mut Life, ticks: &mut Interval) -> bool {
         life.reloading().await;
         let state = Arc::clone(&self.state);
-        // It has been logged, and the admin page shows it. The guests go on by themselves.
+        // The outcome is in the log and on the admin page. Guests are installed in the background.
         let mut reload = tokio::spawn(async move { drop(state.begin_reload(reason).await) });
         let mut is_due_again = false;
         loop {
             tokio::select! {
                 reloaded = &mut reload => {
                     if let Err(error) = reloaded {
-                        tracing::error!("a reload has panicked, which is a fault of the server: {error}");
+                        tracing::error!("a reload panicked, which is a bug of the server: {error}");
                     }
                     break;
                 }
@@ -203,20 +173,21 @@ impl Server {
                 },
             }
         }
-        life.ready(self).await;
+        life.ready(self.tenants_served()).await;
         if is_due_again {
             life.reload_next();
         }
         true
     }
 
-    /// Accepts no more, waits for connections to end until the drain time is over, and ends the caches. Says how many
-    /// connections were cut off. Until then `/readyz` says that it is draining.
+    /// Answers `draining` at `/readyz`, and goes on accepting for the drain delay. Then stops accepting, waits for
+    /// connections to end until the drain time is over, and ends the caches. Returns the number of connections that
+    /// were cut off.
     pub async fn shutdown(&self) -> usize {
         self.state.is_draining.store(true, Ordering::Release);
         let delay = self.state.drain_delay();
         if !delay.is_zero() {
-            tracing::info!(delay_s = delay.as_secs(), "not ready any more, and still accepting");
+            tracing::info!(delay_s = delay.as_secs(), "no longer ready, and still accepting");
             tokio::time::sleep(delay).await;
         }
         tracing::info!(connections = self.state.proxy.totals().connections, "draining");
@@ -225,32 +196,32 @@ impl Server {
         cut_off
     }
 
-    /// Reads every counter for the sparklines, and tries guests again that did not open, as happens every five seconds while it
-    /// runs.
+    /// Reads every counter for the sparklines, and tries guests again that failed to open. [`Server::run`] does so
+    /// every five seconds.
     pub fn tick(&self) {
         self.state.tick();
     }
 }
 
-/// The bounds on connections, lowered to what file descriptors there are: a proxy that runs out of them accepts nobody and fails
-/// those whom it has accepted.
+/// The bounds on connections, lowered to the available file descriptors. A proxy that runs out of them accepts nobody,
+/// and fails the connections it has accepted.
 fn limits_of(settings: &Settings) -> ProxyLimits {
     let wanted = settings.limits.connections;
     let connections = connections_max(wanted);
     if connections < wanted {
         tracing::warn!(
             connections,
-            "too few file descriptors for `connections.max = {wanted}`: fewer are accepted at a time"
+            "too few file descriptors for `connections.max = {wanted}`: the server accepts fewer connections at a time"
         );
     }
     ProxyLimits { connections, ..settings.limits.clone() }
 }
 
-/// Tells once the guests of the start serve. Ends when it is dropped.
+/// Logs once the guests of the start serve. Ends when it is dropped.
 fn tell_guests(state: Arc<State>) -> JoinSet<()> {
     let mut told = JoinSet::new();
     told.spawn(async move {
-        state.seating.settled().await;
+        state.installer.settled().await;
         tracing::info!(tenants = state.infos().len(), in_trouble = state.troubles().len(), "guests are ready");
     });
     told

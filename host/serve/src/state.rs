@@ -1,42 +1,47 @@
-//! What the admin listener, the reload and the life of the server share: the proxy, what runs, and what an operator should see.
+//! The state that the admin listener, the reload and the server's life share: the proxy, the running settings, and
+//! everything that an operator sees.
 
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
-use innkeeper_proxy::{Change, GuestChange, LoadError, Proxy, TenantError, What, core::UpgradeReport};
+use innkeeper_proxy::{
+    Change, GuestChange, Proxy, TenantError, What,
+    core::{Clock, UpgradeReport},
+};
 use tokio::task::{JoinHandle, block_in_place};
 
 use crate::{
-    ServerConfig,
-    config::{AdminSettings, Digest, Part, Problems, Settings, Source, check, fit},
+    config::{AdminSettings, Digest, Overrides, Part, Problems, Settings, Source, check, fit},
+    error::ActionError,
     guests::Guests,
     history::{self, History},
+    installer::{Installed, Installer},
     room::Room,
     running::{Running, Sockets, problem_of},
-    seating::{Seated, Seating},
     tenant_info::{GuestInfo, TenantInfo},
     tenants::{Tenants, Trouble},
     watch::Watch,
 };
 
-/// What the admin listener, the reload and the life of the server share.
+/// The state that the admin listener, the reload and the server's life share.
 pub(crate) struct State {
     config: ServerConfig,
     pub(crate) proxy: Proxy,
     pub(crate) guests: Guests,
-    pub(crate) seating: Seating,
-    /// Held while a configuration is read and taken over, all but its guests, so that reloads come one after another. No guest is
-    /// asked meanwhile. What is below is held for an instant.
+    pub(crate) installer: Installer,
+    /// Locked while a configuration is read and taken over, its guests aside, so reloads come one after another.
+    /// Meanwhile no guest is asked. The locks below are held for an instant.
     running: tokio::sync::Mutex<Running>,
     tenants: Mutex<Tenants>,
-    /// The configuration that was taken over last, to tell where a problem is.
+    /// The configuration in force, which tells the place of a problem.
     source: Mutex<Arc<Source>>,
     pub(crate) infos: RwLock<Arc<Vec<Arc<TenantInfo>>>>,
     history: Mutex<History>,
-    /// When the configuration was last read again, and how many tenants that changed or why it did not do.
+    /// The time of the last reload, with the number of changed tenants or the problems.
     last_reload: Mutex<Option<(SystemTime, Result<usize, String>)>>,
     drain_delay: Mutex<Duration>,
     pub(crate) is_draining: AtomicBool,
@@ -44,60 +49,54 @@ pub(crate) struct State {
     pub(crate) started: SystemTime,
 }
 
-/// What came of a reload.
+/// The source of a server's settings.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The configuration file.
+    pub path: PathBuf,
+    /// The overrides of the file.
+    pub overrides: Overrides,
+    /// The clock of every cache.
+    pub clock: Clock,
+}
+
+/// The outcome of a reload.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Reloaded {
-    /// What became of each tenant that is not as it was.
+    /// The change of each tenant that is not as it was.
     pub changes: Vec<Change>,
-    /// What is wrong with single tenants, by their names. Every other tenant is as it is to be.
+    /// The problems of single tenants, by name. Every other tenant is as the file wants it.
     pub troubles: Vec<(String, Trouble)>,
-    /// Fields that have changed and take effect at the next start.
+    /// The changed fields that take effect at the next start.
     pub at_next_start: Vec<&'static str>,
 }
 
-/// A reload whose guests may not serve yet.
+/// A reload whose installations may still be in progress.
 pub(crate) struct Begun {
     changes: Vec<Change>,
-    seats: Vec<(String, JoinHandle<Seated>)>,
+    installs: Vec<(String, JoinHandle<Installed>)>,
     at_next_start: Vec<&'static str>,
 }
 
-/// Whether a reload tries guests again that were refused, and have not changed.
+/// The reason of a reload. It decides if unchanged guests that were refused are tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// Files have changed.
     FilesChanged,
-    /// Somebody wants it: everything is tried again.
+    /// An operator wants it: everything is tried again.
     AskedFor,
 }
 
-/// What an upgrade by hand has come to.
+/// The outcome of an operator's upgrade.
 pub(crate) enum Upgraded {
     /// The guest was exchanged.
     Exchanged(UpgradeReport),
-    /// The tenant had no guest, or one under other limits, and has the one that its file has.
+    /// The tenant had no guest, or one under other limits. Now it has the guest of its file.
     Opened {
-        /// Sessions moved from the caches before.
+        /// Sessions handed over from the old caches.
         moved: Option<usize>,
     },
-}
-
-/// Why nothing came of an action, or of a change of a guest.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ActionError {
-    #[error(transparent)]
-    Tenant(#[from] TenantError),
-    #[error("{0}")]
-    Read(String),
-    #[error("the component is refused: {0}")]
-    Load(#[from] Arc<LoadError>),
-    #[error("the configuration wants no guest that could be tried: see what is wrong with the tenant")]
-    NothingWanted,
-    #[error("another change of the tenant has come in between")]
-    Superseded,
-    #[error("a fault of the server: see its log")]
-    Panicked,
 }
 
 impl State {
@@ -112,7 +111,7 @@ impl State {
             config,
             proxy,
             guests,
-            seating: Seating::new(Room::new(&settings.loader)),
+            installer: Installer::new(Room::new(&settings.loader)),
             running: tokio::sync::Mutex::new(running),
             tenants: Mutex::default(),
             source: Mutex::default(),
@@ -126,12 +125,12 @@ impl State {
         }
     }
 
-    /// What tells of changes of files.
+    /// The notification of changed files.
     pub(crate) async fn files_settled(&self) -> Option<Arc<tokio::sync::Notify>> {
         self.running.lock().await.watch().map(Watch::settled)
     }
 
-    /// How long a shutdown goes on accepting.
+    /// The time that a shutdown goes on accepting.
     pub(crate) fn drain_delay(&self) -> Duration {
         *lock(&self.drain_delay)
     }
@@ -142,7 +141,7 @@ impl State {
         Ok(self.finish_reload(begun).await)
     }
 
-    /// Reads the configuration again and takes it over, all but its guests: those go on beside it. No guest is asked.
+    /// Reads the configuration again and takes it over. Guests are installed in the background; none is asked here.
     pub(crate) async fn begin_reload(self: &Arc<Self>, reason: Reason) -> Result<Begun, Problems> {
         let mut running = self.running.lock().await;
         let checked = block_in_place(|| check(&self.config.path, &self.config.overrides));
@@ -151,12 +150,12 @@ impl State {
             Err(problems) => Err(problems),
         };
         match &begun {
-            Ok(Begun { changes, seats, at_next_start }) => {
+            Ok(Begun { changes, installs, at_next_start }) => {
                 if !at_next_start.is_empty() {
                     tracing::warn!("changed, and taken over at the next start: {}", at_next_start.join(", "));
                 }
                 let in_trouble = self.troubles().len();
-                tracing::info!(changes = changes.len(), guests = seats.len(), in_trouble, "configuration reloaded");
+                tracing::info!(changes = changes.len(), guests = installs.len(), in_trouble, "configuration reloaded");
                 *lock(&self.last_reload) = Some((now(), Ok(changes.len())));
             }
             Err(problems) => {
@@ -167,10 +166,10 @@ impl State {
         begun
     }
 
-    /// Takes over what is to run when it starts. The guests go on beside it.
+    /// Takes over the first configuration. Guests are installed in the background.
     pub(crate) async fn start(self: &Arc<Self>, settings: Settings, sockets: Sockets) -> Result<(), Problems> {
         let mut running = self.running.lock().await;
-        // Whoever waits for the guests asks for that.
+        // Nobody waits for the guests here: `settled` does.
         self.take_over(&mut running, settings, sockets, Reason::AskedFor).await.map(drop)
     }
 
@@ -187,7 +186,7 @@ impl State {
         }
         let wanted = {
             let tenants = self.tenants();
-            let goes_first = |name: &str| tenants.is_seated(name);
+            let goes_first = |name: &str| tenants.is_installed(name);
             fit(&mut settings.tenants, &mut settings.troubled, running.room(), &settings.source, goes_first);
             tenants.wanted(&settings)
         };
@@ -205,17 +204,17 @@ impl State {
         let changes: Vec<Change> =
             changes.into_iter().filter(|change| !matches!(change.what, What::Refused(_))).collect();
         changes.iter().for_each(tell);
-        let seats = jobs.into_iter().map(|job| (job.tenant.clone(), self.seat(job))).collect();
-        Ok(Begun { changes, seats, at_next_start: running.at_next_start(&settings) })
+        let installs = jobs.into_iter().map(|job| (job.tenant.clone(), self.install(job))).collect();
+        Ok(Begun { changes, installs, at_next_start: running.at_next_start(&settings) })
     }
 
-    /// Waits for a reload's guests, but for those that a newer one has replaced.
+    /// Waits for a reload's installations, except superseded ones.
     pub(crate) async fn finish_reload(&self, begun: Begun) -> Reloaded {
-        let Begun { mut changes, seats, at_next_start } = begun;
-        for (tenant, seat) in seats {
-            let (moved_now, upgrade_now) = match seat.await {
-                Ok(Seated::Done(GuestChange { moved, upgrade, .. })) => (moved, upgrade.map(Ok)),
-                Ok(Seated::Refused(ActionError::Tenant(TenantError::Upgrade(error)))) => (None, Some(Err(error))),
+        let Begun { mut changes, installs, at_next_start } = begun;
+        for (tenant, install) in installs {
+            let (moved_now, upgrade_now) = match install.await {
+                Ok(Installed::Done(GuestChange { moved, upgrade, .. })) => (moved, upgrade.map(Ok)),
+                Ok(Installed::Refused(ActionError::Tenant(TenantError::Upgrade(error)))) => (None, Some(Err(error))),
                 _ => continue,
             };
             match changes.iter_mut().find(|change| change.tenant == tenant).map(|change| &mut change.what) {
@@ -230,7 +229,7 @@ impl State {
         Reloaded { changes, troubles: self.troubles(), at_next_start }
     }
 
-    /// One line for each problem of a single tenant.
+    /// Logs a line for each problem of a single tenant.
     fn tell_troubles(&self, settings: &Settings, changes: &[Change]) {
         for troubled in &settings.troubled {
             let tenant = troubled.tenant.as_str();
@@ -248,7 +247,7 @@ impl State {
         }
     }
 
-    /// Reads every counter for the sparklines, and tries guests again that did not open.
+    /// Reads every counter for the sparklines, and tries guests again that failed to open.
     pub(crate) fn tick(self: &Arc<Self>) {
         let stats = self.proxy.stats();
         for (tenant, stats) in &stats {
@@ -260,14 +259,14 @@ impl State {
         }
         lock(&self.history).note(&stats);
         let due = self.tenants().due(self.now_ms());
-        due.into_iter().for_each(|job| drop(self.seat(job)));
+        due.into_iter().for_each(|job| drop(self.install(job)));
     }
 
     pub(crate) fn history(&self, tenant: &str) -> Vec<history::Reading> {
         lock(&self.history).of(tenant)
     }
 
-    /// Notes how tenants are served now, each with the guest that it has.
+    /// Notes the settings in force of every tenant, each with its guest.
     fn note_infos(&self, settings: &Settings, changes: &[Change]) {
         let refused: HashSet<&str> = changes
             .iter()
@@ -294,16 +293,16 @@ impl State {
         let troubled = settings.troubled.iter().filter(|troubled| troubled.part == Part::Front);
         after.extend(troubled.filter_map(|troubled| take(&troubled.tenant)));
         for gone in before.into_iter().flatten() {
-            self.seating.room.note(&gone.name, None);
+            self.installer.room.note(&gone.name, None);
         }
         *infos = Arc::new(after);
     }
 
-    /// Notes the guest that a tenant has now.
+    /// Notes the guest that serves a tenant.
     pub(crate) fn set_guest_info(&self, tenant: &str, guest: GuestInfo) {
         let mut infos = self.infos.write().unwrap_or_else(PoisonError::into_inner);
         let Some(number) = infos.iter().position(|info| info.name == tenant) else { return };
-        self.seating.room.note(tenant, Some((guest.class, guest.instances)));
+        self.installer.room.note(tenant, Some((guest.class, guest.instances)));
         let mut all = Vec::clone(&infos);
         all[number] = Arc::new(TenantInfo { guest: Some(guest), ..TenantInfo::clone(&all[number]) });
         *infos = Arc::new(all);
@@ -320,22 +319,22 @@ impl State {
         info.guest.as_ref().map(|guest| guest.digest)
     }
 
-    /// When the configuration was last read again, and how many tenants that changed or why it did not do.
+    /// The time of the last reload, with the number of changed tenants or the problems.
     pub(crate) fn last_reload(&self) -> Option<(SystemTime, Result<usize, String>)> {
         lock(&self.last_reload).clone()
     }
 
-    /// What is wrong with a tenant, if anything is.
+    /// The problems of a tenant, if any.
     pub(crate) fn trouble(&self, tenant: &str) -> Option<Trouble> {
         self.tenants().trouble(tenant, |name| self.has_guest(name))
     }
 
-    /// Everything that is wrong with single tenants.
+    /// The problems of single tenants.
     pub(crate) fn troubles(&self) -> Vec<(String, Trouble)> {
         self.tenants().troubles(|name| self.has_guest(name))
     }
 
-    /// Whether a tenant's guest is being compiled, opened or upgraded, or waits for that.
+    /// True if a tenant's guest is being compiled, opened or upgraded, or waits for that.
     pub(crate) fn is_pending(&self, tenant: &str) -> bool {
         self.tenants().is_pending(tenant)
     }
@@ -344,25 +343,25 @@ impl State {
         self.proxy.has_guest(tenant)
     }
 
-    /// Reads a tenant's component file again, and puts the guest in the place of the running one, if there is one.
+    /// Reads a tenant's component file again, and replaces the running guest or installs the first one.
     pub(crate) async fn upgrade(self: &Arc<Self>, tenant: &str) -> Result<Upgraded, ActionError> {
         self.proxy.stats_of(tenant)?;
         let job = self.tenants().job(tenant).ok_or(ActionError::NothingWanted)?;
-        match self.seat(job).await.map_err(|_| ActionError::Panicked)? {
-            Seated::Done(GuestChange { upgrade: Some(report), .. }) => Ok(Upgraded::Exchanged(report)),
-            Seated::Done(GuestChange { moved, .. }) => Ok(Upgraded::Opened { moved }),
-            Seated::Superseded => Err(ActionError::Superseded),
-            Seated::Refused(error) => Err(error),
+        match self.install(job).await.map_err(|_| ActionError::Panicked)? {
+            Installed::Done(GuestChange { upgrade: Some(report), .. }) => Ok(Upgraded::Exchanged(report)),
+            Installed::Done(GuestChange { moved, .. }) => Ok(Upgraded::Opened { moved }),
+            Installed::Superseded => Err(ActionError::Superseded),
+            Installed::Refused(error) => Err(error),
         }
     }
 
-    /// Uses the configuration that was taken over last.
+    /// Calls a function with the configuration in force.
     pub(crate) fn with_source<T>(&self, with: impl FnOnce(&Source) -> T) -> T {
         let source = Arc::clone(&lock(&self.source));
         with(&source)
     }
 
-    /// On the clock of every cache.
+    /// The time on the clock of every cache.
     pub(crate) fn now_ms(&self) -> u64 {
         self.config.clock.now_ms()
     }
@@ -387,7 +386,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells people when; nothing is decided by it.
+/// The time for people to read; no decision depends on it.
 fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -1,4 +1,4 @@
-//! What the system gives this process, beside what the configuration may ask of it.
+//! The system's resources for this process, beside the needs of the configuration.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Settings;
 
-/// What the configuration may need at most.
+/// The most that a configuration may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// File descriptors: two for each connection, and what else a process has.
+    /// File descriptors: two for each connection, and the process's others.
     pub files: u64,
     /// Memory of all guests and vaults, in bytes.
     pub memory_bytes: u64,
-    /// What the tenants may have together if each has its `connections.max`.
+    /// The sum of the tenants' `connections.max`.
     pub connections: usize,
-    /// What there is for tenants.
+    /// The connections for all tenants.
     pub connections_there: usize,
-    /// What is kept for single tenants, as written.
+    /// The sum of the tenants' reserves, as written.
     pub reserved: usize,
-    /// The least that is kept for a tenant.
+    /// The smallest reserve of a tenant.
     pub reserve_least: usize,
 }
 
-/// Libraries, logs, the compile cache, the admin listener's own connections.
+/// File descriptors for libraries, logs, the compile cache, and the admin listener's connections.
 const FILES_BESIDES: u64 = 256;
 
 impl Demand {
@@ -43,34 +43,35 @@ impl Demand {
         }
     }
 
-    /// Raises the limit on file descriptors as far as it may be and needs to be, and tells what may run short.
+    /// Raises the limit on file descriptors as far as needed and allowed. Returns a warning for each resource that may
+    /// run short.
     pub fn prepare(self) -> Vec<String> {
         let mut warnings = Vec::new();
         let allowed = raise_files(self.files);
         if allowed < self.files {
             warnings.push(format!(
-                "{} file descriptors may be open, and `connections.max` may need {}\nhint: set `LimitNOFILE=` in the unit, or \
-                 `ulimit -n`, or lower `connections.max`",
+                "the process may open {} file descriptors, and `connections.max` may need {}\nhint: set `LimitNOFILE=` in \
+                 the unit, or `ulimit -n`, or lower `connections.max`",
                 allowed, self.files
             ));
         }
         if self.reserved > self.connections_there {
             warnings.push(format!(
-                "the tenants' shares add up to {} connections, and there are {}: each gets less in proportion
-hint: lower                  `reserve` in `tenants.NAME.connections`, or raise `connections.max`",
+                "the tenants' reserves add up to {} connections, but the tenants have {}: each gets less in proportion\n\
+                 hint: lower `reserve` in `tenants.NAME.connections`, or raise `connections.max`",
                 self.reserved, self.connections_there
             ));
         } else if self.reserve_least == 0 {
             warnings.push(
-                "nothing is kept for some tenant: others can use up all connections
-hint: raise `connections.max`, or                  `reserve` in `tenants.NAME.connections`"
+                "some tenant has no reserve: others can use up all connections\nhint: raise `connections.max`, or \
+                 `reserve` in `tenants.NAME.connections`"
                     .into(),
             );
         }
         if let Some(there) = memory_bytes().filter(|there| *there < self.memory_bytes) {
             warnings.push(format!(
-                "guests and vaults may come to {} MiB, and there are {} MiB\nhint: lower `sessions`, `vault_bytes` or \
-                 `memory_bytes` of large tenants, or watch `innkeeper_guest_memory_bytes` and `innkeeper_vault_bytes`",
+                "guests and vaults may take {} MiB, and the machine has {} MiB\nhint: lower `sessions`, `vault_bytes` \
+                 or `memory_bytes` of large tenants, or watch `innkeeper_guest_memory_bytes` and `innkeeper_vault_bytes`",
                 self.memory_bytes >> 20,
                 there >> 20
             ));
@@ -79,8 +80,8 @@ hint: raise `connections.max`, or                  `reserve` in `tenants.NAME.co
     }
 }
 
-/// The most connections that the limit on file descriptors has room for beside what is open now, at most `wanted`. Clients
-/// beyond wait to be accepted. Descriptors are left over for the admin listener, for files and for name servers.
+/// The connections that fit the limit on file descriptors beside the open ones, at most `wanted`. Further clients wait
+/// to be accepted. Some descriptors stay free for the admin listener, for files and for name servers.
 pub(crate) fn connections_max(wanted: usize) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return wanted };
     let open = std::fs::read_dir("/proc/self/fd").map_or(FILES_BESIDES, |files| files.count() as u64);
@@ -88,19 +89,19 @@ pub(crate) fn connections_max(wanted: usize) -> usize {
 }
 
 fn connections_within(limit: u64, open: u64) -> usize {
-    // Under a low limit each gets its part.
+    // Under a low limit each side gets its part.
     let left_over = FILES_BESIDES.min(limit / 4);
     let files = limit.saturating_sub(open).saturating_sub(left_over);
     usize::try_from(files / 2).unwrap_or(usize::MAX).max(CONNECTIONS_MIN)
 }
 
-/// So many there are however low the limit is: the listeners wait with some of them.
+/// The connections under any limit, however low: the listeners wait with some of them.
 const CONNECTIONS_MIN: usize = 8;
 
-/// How many file descriptors may be open, once the limit is raised.
+/// Raises the limit on file descriptors, and returns the limit.
 fn raise_files(needed: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    // None is without limit.
+    // None means no limit.
     let Some(now) = current else { return u64::MAX };
     let raised = needed.min(maximum.unwrap_or(u64::MAX));
     if raised <= now {
@@ -113,7 +114,7 @@ fn raise_files(needed: u64) -> u64 {
     }
 }
 
-/// The memory that this process may use: the machine's, or less where its control group has a limit.
+/// The memory that this process may use: the machine's, or less if its control group has a limit.
 fn memory_bytes() -> Option<u64> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| total_of(&text));
     let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| group_max(&text));
@@ -126,7 +127,7 @@ fn total_of(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1_024)
 }
 
-/// The limit of a group of version 2, or the least of those above it.
+/// The memory limit of a control group of version 2: the least of its own and those above it.
 fn group_max(cgroup: &str) -> Option<u64> {
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let top = Path::new("/sys/fs/cgroup");

@@ -1,4 +1,4 @@
-//! What is told of a tenant's settings: nothing secret, and no component's bytes.
+//! The public part of a tenant's settings, without secrets and without the component's bytes.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use innkeeper_proxy::{
 
 use crate::config::{Digest, GuestSettings, TenantSettings, read_file};
 
-/// A tenant's settings, as far as they are told.
+/// The public part of a tenant's settings.
 #[derive(Clone)]
 pub(crate) struct TenantInfo {
     pub(crate) name: String,
@@ -17,15 +17,15 @@ pub(crate) struct TenantInfo {
     pub(crate) client_auth: ClientAuth,
     pub(crate) upstream: String,
     pub(crate) is_upstream_tls: bool,
-    /// The guest that serves, if one does.
+    /// The guest that serves, if any.
     pub(crate) guest: Option<GuestInfo>,
 }
 
-/// A guest, and what it may.
+/// The settings of a guest.
 #[derive(Clone)]
 pub(crate) struct GuestInfo {
     pub(crate) component: PathBuf,
-    /// Of the component.
+    /// The digest of the component.
     pub(crate) digest: Digest,
     pub(crate) class: SizeClass,
     pub(crate) wasi: Wasi,
@@ -34,12 +34,12 @@ pub(crate) struct GuestInfo {
     pub(crate) properties: Vec<Property>,
     pub(crate) overflow: Overflow,
     pub(crate) idle: Option<Duration>,
-    /// Instances in both roles together.
+    /// The instances in both roles together.
     pub(crate) instances: usize,
 }
 
 impl TenantInfo {
-    /// How a tenant is served, beside the guest that it has.
+    /// The public part of a tenant's settings, with the guest that serves.
     pub(crate) fn new(settings: &TenantSettings, guest: Option<GuestInfo>) -> Self {
         let TenantSettings { name, server_names, tls, upstream, .. } = settings;
         Self {
@@ -70,12 +70,12 @@ impl GuestInfo {
         }
     }
 
-    /// The component's bytes, as its file has them now.
+    /// Reads the component's file.
     pub(crate) fn read(&self) -> Result<Vec<u8>, String> {
         read_file(&self.component, self.limits.component_bytes)
     }
 
-    /// What a tenant's cache is opened with.
+    /// The settings of a tenant's cache.
     pub(crate) fn cache(&self, tenant: &str) -> CacheConfig {
         CacheConfig {
             overflow: self.overflow,
@@ -87,7 +87,7 @@ impl GuestInfo {
     }
 }
 
-/// A digest as people compare it.
+/// A digest in hexadecimal, for people to compare.
 pub(crate) fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,5 @@
-//! What is known of each tenant of the file: how it is served, which guest it wants, what came of it, and what is wrong. What is
-//! wrong with one is that tenant's, and every other goes on.
+//! The state of each tenant of the file: its settings in force, the guest it wants, the outcome of that guest's
+//! installation, and its problems. A problem of one tenant affects that tenant alone.
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -11,22 +11,22 @@ use crate::{
     tenant_info::GuestInfo,
 };
 
-/// What becomes of a tenant that something is wrong with.
+/// The service that a tenant with problems still gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is served as it was, or with the guest that it had.
+    /// The tenant is served with its old settings, or with its old guest.
     Kept,
-    /// It is served without a guest: each handshake is a full one.
+    /// The tenant is served without a guest: each handshake is a full one.
     WithoutGuest,
-    /// It is not served: its server names are unknown.
+    /// The tenant is not served: its server names are unknown.
     NotServed,
 }
 
 impl Standing {
-    /// All of them.
+    /// All standings.
     pub const ALL: [Self; 3] = [Self::Kept, Self::WithoutGuest, Self::NotServed];
 
-    /// Its name in metrics, tables and the API.
+    /// The name in metrics, tables and the API.
     pub fn name(self) -> &'static str {
         match self {
             Self::Kept => "kept",
@@ -36,21 +36,21 @@ impl Standing {
     }
 }
 
-/// What is wrong with a tenant.
+/// The problems of a tenant.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Trouble {
-    /// What becomes of the tenant.
+    /// The service that the tenant still gets.
     pub standing: Standing,
-    /// Since when.
+    /// The time of the first problem.
     pub since: SystemTime,
-    /// All that is wrong, as the log has it.
+    /// Every problem, as the log tells it.
     pub problems: Vec<String>,
-    /// Whether it is a guest that failed its upgrade, or was rolled back.
+    /// True if the guest failed its upgrade, or was rolled back.
     pub is_upgrade: bool,
 }
 
-/// What is wrong with a part of a tenant.
+/// The problems of a part of a tenant.
 #[derive(Clone)]
 struct Said {
     since: SystemTime,
@@ -58,7 +58,7 @@ struct Said {
     is_upgrade: bool,
 }
 
-/// More of one tenant would help nobody.
+/// The problems that are kept of one tenant.
 const PROBLEMS_MAX: usize = 20;
 const PROBLEM_BYTES_MAX: usize = 2_048;
 
@@ -69,45 +69,45 @@ impl Said {
             problem
         };
         let problems: Vec<String> = problems.into_iter().take(PROBLEMS_MAX).map(cut).collect();
-        // Tells people when; nothing is decided by it.
+        // For people to read; no decision depends on it.
         let since = before.map_or_else(SystemTime::now, |before| before.since);
         Self { since, problems, is_upgrade }
     }
 }
 
-/// What came of the guest that a tenant wants.
+/// The installation of the guest that a tenant wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seat {
-    /// Nothing yet: the next reload sets it.
-    Open,
-    /// It is being compiled, opened or upgraded, or waits for that.
+enum Installation {
+    /// The next reload installs the guest.
+    Due,
+    /// The guest is being compiled, opened or upgraded, or waits for that.
     Pending,
-    /// It serves.
-    Taken,
-    /// It was refused.
+    /// The guest serves.
+    Done,
+    /// The guest was refused.
     Refused,
 }
 
-/// What is known of one tenant.
+/// The state of one tenant.
 struct Own {
-    /// Held through a change of the guest, so that they come one after another.
+    /// Locked during an installation of a guest, so installations come one after another.
     turn: Arc<tokio::sync::Mutex<()>>,
-    /// The number of the newest change of the guest. Those before it are skipped.
+    /// The number of the newest job. Jobs before it are skipped.
     newest: watch::Sender<u64>,
     is_served: bool,
-    /// Of how it is served; none if the next reload is to set it again.
+    /// The digest of the settings in force, the guest aside. None if the next reload has to set them again.
     front: Option<Digest>,
-    /// The guest that the file wants, with the digest of its settings; none where something is wrong with those.
+    /// The guest that the file wants, with the digest of its settings. None if the settings are invalid.
     wanted: Option<(Digest, GuestInfo)>,
-    seat: Seat,
+    installation: Installation,
     front_trouble: Option<Said>,
     guest_trouble: Option<Said>,
-    /// When a guest that did not open is tried again, and how often that has been done.
+    /// The time of the next try of a guest that failed to open, and the number of tries so far.
     retry_at_ms: Option<u64>,
     retries: u32,
 }
 
-/// A guest that does not open is tried again after so long, then after twice as long, up to 64 times as long.
+/// The time before a guest that failed to open is tried again. Each further try doubles it, up to 64 times.
 const RETRY_MS: u64 = 30 * 1_000;
 const RETRY_DOUBLINGS_MAX: u32 = 6;
 
@@ -119,7 +119,7 @@ impl Own {
             is_served: false,
             front: None,
             wanted: None,
-            seat: Seat::Open,
+            installation: Installation::Due,
             front_trouble: None,
             guest_trouble: None,
             retry_at_ms: None,
@@ -127,7 +127,7 @@ impl Own {
         }
     }
 
-    /// Has every change of the guest that is not under way be skipped.
+    /// Skips every job that has not begun. Returns the number for the next job.
     fn supersede(&self) -> u64 {
         self.newest.send_modify(|newest| *newest += 1);
         *self.newest.borrow()
@@ -141,21 +141,21 @@ impl Own {
     }
 }
 
-/// A change of a tenant's guest that is to be made.
+/// A guest to install for a tenant.
 pub(crate) struct Job {
     pub(crate) tenant: String,
     pub(crate) number: u64,
     pub(crate) newest: watch::Receiver<u64>,
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) guest: GuestInfo,
-    /// None if the file is to be read again.
+    /// None to read the file again.
     pub(crate) component: Option<Bytes>,
-    /// Whether the guest is exchanged even for the same one.
+    /// True to replace the guest even by the same one.
     pub(crate) is_forced: bool,
 }
 
 impl Job {
-    /// Waits until there is a newer one.
+    /// Waits until a newer job exists.
     pub(crate) async fn superseded(&self) {
         let mut newest = self.newest.clone();
         // An error means that the tenant is gone.
@@ -163,17 +163,17 @@ impl Job {
     }
 }
 
-/// What is known of the tenants of the file, by name.
+/// The state of every tenant of the file, by name.
 #[derive(Default)]
 pub(crate) struct Tenants(HashMap<String, Own>);
 
 impl Tenants {
-    /// Whether a tenant's guest is what its settings want, so that it has its room already.
-    pub(crate) fn is_seated(&self, tenant: &str) -> bool {
-        self.0.get(tenant).is_some_and(|own| own.seat == Seat::Taken)
+    /// True if the guest that a tenant's settings want serves, so it has its room already.
+    pub(crate) fn is_installed(&self, tenant: &str) -> bool {
+        self.0.get(tenant).is_some_and(|own| own.installation == Installation::Done)
     }
 
-    /// How each tenant is to be served.
+    /// The wanted tenants.
     pub(crate) fn wanted(&self, settings: &Settings) -> Vec<Wanted> {
         let set = settings.tenants.iter().map(|tenant| {
             let own = self.0.get(&tenant.name).filter(|own| own.is_served);
@@ -187,8 +187,9 @@ impl Tenants {
         set.chain(served.map(|troubled| Wanted::Kept(troubled.tenant.clone()))).collect()
     }
 
-    /// Notes how tenants are served now, and gives what is to be done about their guests: about those that want another one, and,
-    /// where the reload was asked for, about those whose guest was refused. `problem_of` tells why the proxy refused a tenant.
+    /// Notes the settings in force, and returns the jobs that follow: for tenants that want another guest, and, if the
+    /// reload was asked for, for tenants whose guest was refused. `problem_of` describes the error of a tenant that the
+    /// proxy refused.
     pub(crate) fn note(
         &mut self,
         settings: &Settings,
@@ -219,17 +220,17 @@ impl Tenants {
             own.front_trouble = None;
             let Some(guest) = &tenant.guest else { continue };
             let is_same = own.wanted.as_ref().is_some_and(|(digest, _)| *digest == guest.digest);
-            let is_done = match own.seat {
-                Seat::Taken | Seat::Pending => true,
-                Seat::Refused => !is_asked_for,
-                Seat::Open => false,
+            let is_done = match own.installation {
+                Installation::Done | Installation::Pending => true,
+                Installation::Refused => !is_asked_for,
+                Installation::Due => false,
             };
             if is_same && is_done {
                 continue;
             }
             let info = GuestInfo::new(guest, tenant.instances());
             own.wanted = Some((guest.digest, info.clone()));
-            (own.seat, own.retries) = (Seat::Pending, 0);
+            (own.installation, own.retries) = (Installation::Pending, 0);
             jobs.push(own.job(&tenant.name, info, Some(guest.component.clone()), false));
         }
         for TenantProblems { tenant, part, problems } in &settings.troubled {
@@ -243,62 +244,63 @@ impl Tenants {
         let problems = problems.iter().map(ToString::to_string);
         match part {
             Part::Front => {
-                // Once it is mended it is set, whatever became of its server names meanwhile.
+                // Valid settings are set again then, whatever happens to the server names meanwhile.
                 own.front = None;
                 own.front_trouble = Some(Said::new(problems, false, own.front_trouble.as_ref()));
             }
             Part::Guest => {
                 own.supersede();
-                (own.wanted, own.seat, own.retry_at_ms) = (None, Seat::Refused, None);
+                (own.wanted, own.installation, own.retry_at_ms) = (None, Installation::Refused, None);
                 own.guest_trouble = Some(Said::new(problems, false, own.guest_trouble.as_ref()));
             }
         }
     }
 
-    /// Exchanging a tenant's guest for what its file has now, or a first try to open it, as an operator wants. None where the
-    /// settings want no guest that could be tried.
+    /// The job of an operator's upgrade: it replaces a tenant's guest by its file, or installs the first one. None if
+    /// the settings want no valid guest.
     pub(crate) fn job(&mut self, tenant: &str) -> Option<Job> {
         let own = self.0.get_mut(tenant).filter(|own| own.is_served)?;
         let (_, guest) = own.wanted.clone()?;
         Some(own.job(tenant, guest, None, true))
     }
 
-    /// Those whose guest did not open, and that are to be tried again by now.
+    /// The jobs of guests that failed to open and are due for another try.
     pub(crate) fn due(&mut self, now_ms: u64) -> Vec<Job> {
         let mut jobs = Vec::new();
         for (name, own) in &mut self.0 {
-            let is_due = own.seat == Seat::Refused && own.retry_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
+            let is_due =
+                own.installation == Installation::Refused && own.retry_at_ms.is_some_and(|at_ms| at_ms <= now_ms);
             if !is_due {
                 continue;
             }
             let Some((_, guest)) = own.wanted.clone() else { continue };
-            own.seat = Seat::Pending;
+            own.installation = Installation::Pending;
             own.retries = own.retries.saturating_add(1);
             jobs.push(own.job(name, guest, None, false));
         }
         jobs
     }
 
-    /// Notes that a job's guest serves, one of a digest.
-    pub(crate) fn seated(&mut self, job: &Job, component: Digest) {
+    /// Notes that a job's guest serves, and the digest of its component.
+    pub(crate) fn installed(&mut self, job: &Job, component: Digest) {
         let Some(own) = self.newest_of(job) else { return };
         let is_wanted = own.wanted.as_ref().is_some_and(|(_, wanted)| wanted.digest == component);
-        // Of another file than the last reload has seen: the next one looks again.
-        own.seat = if is_wanted { Seat::Taken } else { Seat::Open };
+        // The file has changed since the last reload, so the next one compares again.
+        own.installation = if is_wanted { Installation::Done } else { Installation::Due };
         (own.guest_trouble, own.retry_at_ms, own.retries) = (None, None, 0);
     }
 
-    /// Notes that a job's guest was refused. One that may be taken at another time is tried again then.
+    /// Notes that a job's guest was refused. With `retry_from_ms` it is tried again later.
     pub(crate) fn refused(&mut self, job: &Job, why: String, is_upgrade: bool, retry_from_ms: Option<u64>) {
         let Some(own) = self.newest_of(job) else { return };
-        // The next reload looks whether what serves is what the file has then.
-        own.seat = if job.is_forced { Seat::Open } else { Seat::Refused };
+        // The next reload compares the guest that serves with the file.
+        own.installation = if job.is_forced { Installation::Due } else { Installation::Refused };
         let wait_ms = RETRY_MS << own.retries.min(RETRY_DOUBLINGS_MAX);
         own.retry_at_ms = retry_from_ms.map(|now_ms| now_ms.saturating_add(wait_ms));
         own.guest_trouble = Some(Said::new([why], is_upgrade, own.guest_trouble.as_ref()));
     }
 
-    /// Notes that the guest from before an upgrade serves again. Says whether that is news.
+    /// Notes that the guest from before an upgrade serves again. False if that is known already.
     pub(crate) fn rolled_back(&mut self, tenant: &str, why: &str) -> bool {
         let Some(own) = self.0.get_mut(tenant).filter(|own| own.guest_trouble.is_none()) else { return false };
         own.guest_trouble = Some(Said::new([why.to_owned()], true, None));
@@ -309,12 +311,12 @@ impl Tenants {
         self.0.get_mut(&job.tenant).filter(|own| *own.newest.borrow() == job.number)
     }
 
-    /// What is wrong with a tenant, if anything is. `has_guest` tells whether it has a guest by now.
+    /// The problems of a tenant, if any. `has_guest` tells if it has a guest now.
     pub(crate) fn trouble(&self, tenant: &str, has_guest: impl Fn(&str) -> bool) -> Option<Trouble> {
         self.0.get(tenant)?.trouble(has_guest(tenant))
     }
 
-    /// Everything that is wrong, by tenant.
+    /// The problems of every tenant, by name.
     pub(crate) fn troubles(&self, has_guest: impl Fn(&str) -> bool) -> Vec<(String, Trouble)> {
         let all = self.0.iter();
         let mut all: Vec<_> =
@@ -323,9 +325,9 @@ impl Tenants {
         all
     }
 
-    /// Whether a guest is being compiled, opened or upgraded, or waits for that.
+    /// True if a guest is being compiled, opened or upgraded, or waits for that.
     pub(crate) fn is_pending(&self, tenant: &str) -> bool {
-        self.0.get(tenant).is_some_and(|own| own.seat == Seat::Pending)
+        self.0.get(tenant).is_some_and(|own| own.installation == Installation::Pending)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Tells when the configuration, or a file that it names, has changed.
+//! A watch on the configuration and the files that it names.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +17,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// A change is taken over once nothing has changed for so long, since files are often written in several steps; or after
-/// [`PATIENCE`] at the latest.
+/// The quiet time before a change is taken over, since files are often written in several steps. [`PATIENCE`] bounds
+/// it.
 const QUIET: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Watches files through the folders that they are in, so that one that is replaced is seen too.
+/// A watch on files. It watches their folders, so it sees a replaced file too.
 pub(crate) struct Watch {
     watcher: RecommendedWatcher,
     folders: BTreeSet<PathBuf>,
@@ -38,7 +38,7 @@ impl Drop for Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet. Must be called within a tokio runtime.
+    /// A watch without files. Must be called within a tokio runtime.
     pub(crate) fn new() -> notify::Result<Self> {
         let (changed, settled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let files = Arc::new(Mutex::new(BTreeSet::new()));
@@ -53,25 +53,27 @@ impl Watch {
         Ok(Self { watcher, folders: BTreeSet::new(), files, settled, settling })
     }
 
-    /// Watches these files from now on, and no others. Says what cannot be watched.
+    /// Watches exactly these files from now on. Returns a line for each folder that cannot be watched.
     pub(crate) fn set(&mut self, files: &BTreeSet<PathBuf>) -> Vec<String> {
         let files: BTreeSet<PathBuf> = files.iter().filter_map(|file| std::path::absolute(file).ok()).collect();
         let folders: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent().map(Path::to_owned)).collect();
-        // First, so that nothing is missed that happens once a folder is watched.
+        // First, so no change is missed once a folder is watched.
         self.files.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&files);
         for folder in self.folders.difference(&folders) {
-            // It may be gone, and its watch with it.
+            // An error means that the folder is gone, and its watch with it.
             let _ = self.watcher.unwatch(folder);
         }
         let mut unwatched = Vec::new();
         let mut watched = BTreeSet::new();
         for folder in folders {
-            // Those that are watched too: one that was deleted and made again has lost its watch.
+            // Watched folders too: a folder that was deleted and made again has lost its watch.
             match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 Ok(()) => {
                     watched.insert(folder);
                 }
-                Err(error) => unwatched.push(format!("changes in {} are not seen: {error}", folder.display())),
+                Err(error) => {
+                    unwatched.push(format!("cannot watch {}, so changes there need SIGHUP: {error}", folder.display()))
+                }
             }
         }
         self.folders = watched;
@@ -81,11 +83,11 @@ impl Watch {
     /// Watches these files too.
     pub(crate) fn add(&mut self, files: &BTreeSet<PathBuf>) {
         let all = &*self.files.lock().unwrap_or_else(PoisonError::into_inner) | files;
-        // What cannot be watched is told when they are all that is watched.
+        // The next `set` reports folders that cannot be watched.
         let _ = self.set(&all);
     }
 
-    /// Told once files have changed, and seem to have changed as a whole.
+    /// The notification of changed files, once the change seems complete.
     pub(crate) fn settled(&self) -> Arc<Notify> {
         Arc::clone(&self.settled)
     }
@@ -102,7 +104,7 @@ async fn settle(changed: Arc<Notify>, settled: Arc<Notify>) {
     }
 }
 
-/// Reading a file is no change of it.
+/// True if an event is a change. Reading a file is none.
 fn is_change(kind: &EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
@@ -111,7 +113,7 @@ fn is_change(kind: &EventKind) -> bool {
     }
 }
 
-/// Whether it is one of the files, or a link beside them that stands for a folder of files, as in a mounted volume.
+/// True if an event concerns one of the files, or a link beside them to a folder of files, as in a mounted volume.
 fn concerns(event: &Event, files: &BTreeSet<PathBuf>) -> bool {
     let is_link = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".."));
     event.need_rescan() || event.paths.iter().any(|path| files.contains(path) || is_link(path))

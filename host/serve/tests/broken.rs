@@ -18,7 +18,7 @@ use innkeeper_serve::{
 };
 use tempfile::TempDir;
 
-/// A configuration in which nothing is wrong.
+/// A valid configuration.
 const GOOD: &str = r#"watch = false
 
 [[listeners]]
@@ -50,7 +50,7 @@ upstream = { address = "app.internal:443", tls = { roots = "shop.pem" }, proxy_p
 guest = { component = "lru.wasm" }
 "#;
 
-/// What is changed in the good one: a name for the case, a text, and what is put in its place.
+/// Changes to a valid configuration: a name for the case, a text, and its replacement.
 type Case = (&'static str, &'static str, &'static str);
 
 const CASES: [Case; 67] = [
@@ -139,7 +139,7 @@ const CASES: [Case; 67] = [
     ("all connections before their hello", "[admin]", "[connections]\nhello_max = 10000\n\n[admin]"),
 ];
 
-/// Those that only a try shows: the component is read, compiled, linked and opened.
+/// Changes that fail only in a try, where the component is read, compiled, linked and opened.
 const TRIED: [Case; 6] = [
     ("a file that is no WebAssembly", "component = \"lru.wasm\"", "component = \"shop.pem\""),
     ("a core module", "component = \"lru.wasm\"", "component = \"core.wasm\""),
@@ -172,8 +172,8 @@ fn folder() -> TempDir {
     folder
 }
 
-/// What is said of a configuration, in a file of that name without a folder, so that messages are the same everywhere. Behind each
-/// tenant that something is wrong with stands what becomes of it.
+/// The messages about a configuration, without the file's folder, so they are the same on every machine. Each tenant
+/// with problems is named behind its messages.
 fn said(folder: &Path, text: &str) -> Result<(), String> {
     let path: PathBuf = folder.join("innkeeper.toml");
     fs::write(&path, text).unwrap();
@@ -223,7 +223,10 @@ fn shares_that_add_up_to_more_than_there_is_are_told() {
     assert_eq!(said, "");
     let (demand, said) = warnings("[connections]\nmax = 1000\n[tenants.shop.connections]\nreserve = 700");
     assert_eq!((demand.reserved, demand.reserve_least), (887, 158));
-    assert!(said.contains("add up to 887 connections, and there are 750") && said.contains("\nhint: "), "{said}");
+    assert!(
+        said.contains("add up to 887 connections, but the tenants have 750") && said.contains("\nhint: "),
+        "{said}"
+    );
     let (_, said) = warnings("[tenants.shop.connections]\nreserve = 0");
     assert!(said.contains("nothing is kept for some tenant"), "{said}");
 }
@@ -249,5 +252,5 @@ fn a_file_that_cannot_be_read_is_told_too() {
     assert!(problem.contains("cannot read") && problem.contains("\nhint: "), "{problem}");
     fs::write(&path, b"\xff\xfe").unwrap();
     let problem = check(&path, &Overrides::none(Compilation::Trusted)).unwrap_err().to_string();
-    assert!(problem.contains("it is no UTF-8"), "{problem}");
+    assert!(problem.contains("it is not UTF-8"), "{problem}");
 }

@@ -1,4 +1,4 @@
-//! `/api/tenants`: what the page shows, as JSON. The wire types are of this module alone.
+//! `/api/tenants`: the content of the page as JSON. The wire types belong to this module alone.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,7 +30,7 @@ struct Tenant {
     name: String,
     server_names: Vec<String>,
     upstream: String,
-    /// The guest that serves, if one does.
+    /// The guest that serves, if any.
     guest: Option<Guest>,
     connections: u64,
     connections_reserve: u64,
@@ -51,7 +51,7 @@ struct Tenant {
     trouble: Option<Trouble>,
 }
 
-/// A tenant that is not served, or one that is.
+/// A tenant, served or not.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Shown {
@@ -59,12 +59,12 @@ enum Shown {
     NotServed { name: String, trouble: Trouble },
 }
 
-/// What is wrong with a tenant.
+/// The problems of a tenant.
 #[derive(Serialize)]
 struct Trouble {
-    /// What becomes of it: `kept`, `without-guest` or `not-served`.
+    /// The service it still gets: `kept`, `without-guest` or `not-served`.
     standing: &'static str,
-    /// In seconds since 1970.
+    /// The time of the first problem, in seconds since 1970.
     since: u64,
     problems: Vec<String>,
 }
@@ -93,12 +93,12 @@ struct Cache {
     lookup_ns_p99: u64,
 }
 
-/// Every tenant.
+/// Answers with every tenant.
 pub(super) async fn tenants(Shared(state): Shared<Arc<State>>) -> Response {
     Json(block_in_place(|| all(&state))).into_response()
 }
 
-/// One tenant.
+/// Answers with one tenant.
 pub(super) async fn tenant(Shared(state): Shared<Arc<State>>, Path(name): Path<String>) -> Response {
     match shown(&state, &name) {
         Some(shown) => Json(shown).into_response(),
@@ -132,7 +132,7 @@ pub(super) fn upgraded(upgraded: &Upgraded) -> serde_json::Value {
     }
 }
 
-/// Those that are served, and then those that are not.
+/// The tenants that are served, and then the others.
 fn all(state: &State) -> Vec<Shown> {
     let infos = state.infos();
     let by_name: HashMap<&str, &TenantInfo> = infos.iter().map(|info| (info.name.as_str(), &**info)).collect();

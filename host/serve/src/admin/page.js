@@ -1,5 +1,5 @@
-// Puts the new in the place of what is marked `data-live`, every few seconds, while somebody looks at the page and has
-// nothing half written or selected on it. Without this script the page says the same, and is fetched anew by hand.
+// Replaces the regions marked `data-live` every few seconds, while the page is visible and nothing on it is being written or
+// selected. Without this script the page has the same content, and a reload updates it.
 "use strict";
 const EVERY_MS = 5000;
 const main = document.getElementById("main");
@@ -8,7 +8,7 @@ const stale = document.getElementById("stale");
 const from = main.dataset.from ?? location.href;
 let shown = new Date();
 
-// An answer to a form, or to what has just been done, is of its moment: asking for the page again gives the plain one.
+// The answer to a form is of its moment. Reloading gives the plain page.
 if (main.dataset.from) history.replaceState(null, "", main.dataset.from);
 
 const say = (state, text) => {
@@ -24,7 +24,7 @@ const isBusy = () => {
   return isWriting || (!selection.isCollapsed && main.contains(selection.anchorNode));
 };
 
-// Scrolled lists, opened details, and the focus are as they were.
+// Replaces a region, and restores scrolled lists, opened details and the focus.
 const put = (region, fresh) => {
   const focused = region.contains(document.activeElement) ? document.activeElement : null;
   const id = focused?.id;

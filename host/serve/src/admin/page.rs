@@ -1,16 +1,19 @@
-//! The pages: all tenants at a glance, and one of them in full. Made on the server; the script only fetches them again.
+//! The pages: all tenants at a glance, and one of them in full. The server makes them; the script only fetches them
+//! again.
 //!
-//! What is marked `data-live` changes by itself: the script puts the new in its place. What an operator writes in, and
-//! what was said of an action, stands outside.
+//! The script replaces regions marked `data-live` by fresh ones. An operator's input and the outcome of an action are
+//! outside of them.
 
+mod layout;
 mod spark;
 mod tenant;
 
 use std::{collections::HashMap, sync::Arc};
 
 use innkeeper_proxy::{TenantStats, core::Callback};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
+use self::layout::Layout;
 pub(super) use self::tenant::tenant;
 use super::pieces::{Health, Level, count, fact, fuel_each, number, ratio, since, time, trouble};
 use crate::{
@@ -20,80 +23,8 @@ use crate::{
     tenants::{Standing, Trouble},
 };
 
-/// A page with more rows would be slow, and nobody reads so many.
+/// The rows of a page. Nobody reads more, and they would be slow.
 const ROWS_MAX: usize = 200;
-
-/// What stands around every page.
-struct Layout<'a> {
-    title: &'a str,
-    /// How that is which the page is about.
-    level: Level,
-    /// Where the page is to be had again, if not where it is: an answer to a form is at the form's address.
-    from: Option<&'a str>,
-    search: &'a str,
-}
-
-impl Layout<'_> {
-    fn around(&self, main: &Markup) -> Markup {
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " · Innkeeper" }
-                    link rel="stylesheet" href="/style.css";
-                    link #icon rel="icon" href=(self.level.icon());
-                    script src="/page.js" defer {}
-                }
-                body {
-                    a.skip href="#main" { "Skip to content" }
-                    header {
-                        div.bar {
-                            a.home href="/" { (mark()) "Innkeeper" }
-                            (search(self.search))
-                            // The script shows it, and says in it whether what is shown is of now.
-                            span #pulse hidden {}
-                        }
-                    }
-                    main #main tabindex="-1" data-from=[self.from] {
-                        p #stale.said.failed role="alert" hidden {}
-                        (main)
-                    }
-                    footer {
-                        span { "Innkeeper " (env!("CARGO_PKG_VERSION")) }
-                        nav aria-label="For programs" {
-                            a href="/metrics" { "Metrics" }
-                            a href="/api/tenants" { "JSON" }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A key, as hangs behind a reception desk.
-fn mark() -> Markup {
-    html! {
-        svg.mark viewBox="0 0 24 24" width="22" height="22" aria-hidden="true" {
-            circle cx="8" cy="8" r="5" {}
-            path d="M11.6 11.6 20 20M16 16l2.5-2.5M19 19l2-2" {}
-        }
-    }
-}
-
-fn search(search: &str) -> Markup {
-    html! {
-        form.search method="get" action="/" role="search" {
-            label.unseen for="q" { "Find a tenant" }
-            input #q name="q" type="search" value=(search) placeholder="Tenant or server name" autocomplete="off"
-                autocapitalize="none" spellcheck="false";
-            button type="submit" { "Find" }
-        }
-    }
-}
 
 /// One line of the overview.
 struct Row {
@@ -101,11 +32,11 @@ struct Row {
     health: Health,
     stats: TenantStats,
     readings: Vec<Reading>,
-    /// The server name that was searched for, where the tenant's own name is another.
+    /// The server name that matched the search, if the tenant's own name did not.
     found_by: Option<String>,
 }
 
-/// All tenants, those in trouble first.
+/// The page of all tenants, those in trouble first.
 pub(super) fn overview(state: &State, search: &str) -> Markup {
     let search = search.trim().to_ascii_lowercase();
     let all = rows(state, &search);
@@ -144,7 +75,7 @@ pub(super) fn overview(state: &State, search: &str) -> Markup {
     Layout { title: &title, level, from: None, search: &search }.around(&main)
 }
 
-/// Every tenant, worst first and then by name, so that a line stays where it is; with whether it was searched for.
+/// Every tenant, worst first and then by name, so a line stays in its place. True for those that match the search.
 fn rows(state: &State, search: &str) -> Vec<(Row, bool)> {
     let infos = state.infos();
     let infos: HashMap<&str, &Arc<TenantInfo>> = infos.iter().map(|info| (info.name.as_str(), info)).collect();
@@ -175,13 +106,15 @@ fn refused(not_served: &[(String, Trouble)], search: &str) -> Markup {
         @if !found.is_empty() {
             div.said.failed role="alert" {
                 strong { "Not served: " (number(found.len() as u64)) "." } " Their server names are unknown."
-                ul.names { @for (name, _) in found.iter().take(ROWS_MAX) { li { a href={ "/tenants/" (name) } { (name) } } } }
+                ul.names {
+                    @for (name, _) in found.iter().take(ROWS_MAX) { li { a href={ "/tenants/" (name) } { (name) } } }
+                }
             }
         }
     }
 }
 
-/// The answer to whether all is well.
+/// The verdict on all tenants.
 fn verdict(tenants: usize, bad: usize, watch: usize) -> Markup {
     let of = |count: usize, rest: &str| format!("{} of {} {rest}", number(count as u64), number(tenants as u64));
     let (level, text) = match (bad, watch) {
@@ -224,7 +157,7 @@ fn totals(state: &State) -> Markup {
 const COLUMNS: [&str; 9] =
     ["Tenant", "State", "Resumed", "Handshakes", "Failed", "Faults", "Sessions", "Lookup p50, p99", "Fuel a lookup"];
 
-/// Where there is no room, the stylesheet makes a card of each row; the roles say that it is a table still.
+/// The table of tenants. On a narrow screen the stylesheet makes a card of each row; the roles keep it a table.
 fn table(rows: &[Row]) -> Markup {
     html! {
         table.tenants.card role="table" {
@@ -280,7 +213,7 @@ pub(super) fn not_found(name: &str) -> Markup {
     let main = html! {
         p.crumb { a href="/" { "← All tenants" } }
         h1 { "There is no tenant " code { (name) } }
-        p { "It may have been taken out of the configuration since." }
+        p { "It may have been removed from the configuration." }
     };
     Layout { title: "Not found", level: Level::Watch, from: None, search: "" }.around(&main)
 }

@@ -1,4 +1,4 @@
-//! What both pages are put together from: how a tenant is, numbers as people read them, and rows of facts.
+//! The parts of both pages: a tenant's health, numbers for people, and rows of facts.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +10,14 @@ use maud::{Markup, Render, html};
 
 use crate::{history::Reading, state::State, tenants::Standing};
 
-/// How well something is, worst first.
+/// The level of health, worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
-    /// A guest is not asked, or is not the one it should be.
+    /// A guest is suspended, or is not the wanted one.
     Bad,
-    /// Something went wrong that may go wrong again.
+    /// Something has failed, and may fail again.
     Watch,
-    /// Nothing is wrong.
+    /// No problems.
     Good,
 }
 
@@ -30,7 +30,7 @@ impl Level {
         }
     }
 
-    /// Told by a sign as well as by colour.
+    /// The sign of the level, for people who cannot tell its colour.
     pub(super) fn sign(self) -> &'static str {
         match self {
             Self::Bad => "✕",
@@ -39,7 +39,7 @@ impl Level {
         }
     }
 
-    /// The page's icon, so that a tab in the background tells too.
+    /// The page's icon, which shows the level on a tab in the background.
     pub(super) fn icon(self) -> String {
         let colour = match self {
             Self::Bad => "c8323c",
@@ -53,7 +53,7 @@ impl Level {
     }
 }
 
-/// How a tenant is, in a word, and why where that is not plain.
+/// A tenant's health in a word, with the reason unless it is obvious.
 pub(super) struct Health {
     pub(super) level: Level,
     word: &'static str,
@@ -68,7 +68,7 @@ impl Health {
             return new(Level::Bad, "without guest", "each handshake is a full one".into());
         }
         let in_state = |wanted: CacheState| stats.caches().find(|(_, cache)| cache.state == wanted);
-        // Of a cache in the role server nothing need be said: every tenant has one.
+        // The role `server` needs no mention: every tenant has it.
         let where_of = |role: Role| if role == Role::Client { " (upstream)" } else { "" };
         if let Some((role, cache)) = in_state(CacheState::Suspended) {
             let by = if cache.is_suspended_by_operator { "by an operator" } else { "after faults" };
@@ -93,7 +93,7 @@ impl Health {
         }
         let lately = |count: fn(&Reading) -> u32| readings.iter().map(|reading| u64::from(count(reading))).sum::<u64>();
         let (faults, false_claims) = (lately(|reading| reading.faults), lately(|reading| reading.false_claims));
-        // Most connections to it have come to nothing.
+        // Most recent connections to the upstream have failed.
         let upstream_fails = lately(|reading| reading.upstream_failed) * 2 > lately(|reading| reading.upstream);
         let why = match (faults, false_claims, upstream_fails) {
             (1.., ..) => counted(faults, "fault lately", "faults lately"),
@@ -105,7 +105,7 @@ impl Health {
         new(Level::Watch, "running", why)
     }
 
-    /// Of a tenant that is not served.
+    /// The health of a tenant that is not served.
     pub(super) fn not_served() -> Self {
         Self { level: Level::Bad, word: "not served", why: "its server names are unknown".into() }
     }
@@ -126,7 +126,7 @@ impl Health {
     }
 }
 
-/// A number and what it counts.
+/// A number with a noun.
 pub(super) fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{} {}", number(count), if count == 1 { one } else { more })
 }
@@ -140,7 +140,7 @@ pub(super) fn ratio(resumed: u64, handshakes: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with its thousands separated.
 pub(super) fn number(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
@@ -171,12 +171,12 @@ pub(super) fn time(ns: u64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
-/// The mean of so many times that take `sum` together, in nanoseconds.
+/// The mean of `count` times with the sum `sum_ns`.
 pub(super) fn mean(sum_ns: u64, count: u64) -> String {
     sum_ns.checked_div(count).map_or_else(|| "–".into(), time)
 }
 
-/// How long ago something was.
+/// A time that has passed, in words.
 pub(super) fn ago(passed: Duration) -> String {
     match passed.as_secs() {
         seconds @ 0..120 => format!("{seconds} s ago"),
@@ -190,7 +190,7 @@ pub(super) fn since(when: SystemTime) -> String {
     ago(when.elapsed().unwrap_or_default())
 }
 
-/// Fuel that a call of a callback takes on average.
+/// The mean fuel of a call of a callback.
 pub(super) fn fuel_each(cache: &CacheStats, callback: Callback) -> String {
     cache.fuel(callback).checked_div(cache.calls(callback)).map_or_else(|| "–".into(), number)
 }
@@ -200,12 +200,12 @@ pub(super) fn fact(label: impl Render, value: impl Render) -> Markup {
     html! { div { dt { (label) } dd { (value) } } }
 }
 
-/// A line that counts something. Zeros are many, and step back.
+/// A line with a count. A zero is dimmed.
 pub(super) fn count(label: &str, count: u64) -> Markup {
     html! { div { dt { (label) } dd.zero[count == 0] { (number(count)) } } }
 }
 
-/// A line that counts what should not happen.
+/// A line with a count of something unwanted.
 pub(super) fn trouble(label: &str, count: u64) -> Markup {
     html! { div { dt { (label) } dd.zero[count == 0].watch[count > 0] { (number(count)) } } }
 }

@@ -1,4 +1,4 @@
-//! File descriptors that the admin listener keeps for itself.
+//! Spare file descriptors of the admin listener.
 
 use std::{
     fs::File,
@@ -9,13 +9,13 @@ use std::{
 use rustix::io::{FdFlags, dup2, fcntl_setfd};
 use tokio::net::TcpStream;
 
-/// How many are kept.
+/// The number of spare descriptors.
 const SPARES: usize = 4;
 
-/// Descriptors kept open for the time when the process has no others. One is closed to accept a connection with it. A
-/// connection that ends turns into a spare descriptor again without being free in between, so that nobody else gets it.
+/// Descriptors kept open for the time when the process has no others. The listener closes one to accept a connection. A
+/// connection that ends turns into a spare descriptor without being free in between, so nobody else gets it.
 pub(super) struct Spares {
-    /// What spare descriptors refer to: nothing.
+    /// The file that spare descriptors refer to.
     null: OwnedFd,
     kept: Mutex<Vec<OwnedFd>>,
 }
@@ -25,7 +25,7 @@ impl Spares {
         Ok(Self { null: File::open("/dev/null")?.into(), kept: Mutex::default() })
     }
 
-    /// Opens what is missing, as far as there are descriptors.
+    /// Opens missing spare descriptors, as far as the system allows.
     pub(super) fn fill(&self) {
         let mut kept = self.kept();
         while kept.len() < SPARES {
@@ -36,12 +36,12 @@ impl Spares {
         }
     }
 
-    /// Closes one. False if there is none.
+    /// Closes a spare descriptor. False if none is left.
     pub(super) fn give_up_one(&self) -> bool {
         self.kept().pop().is_some()
     }
 
-    /// Closes a connection, and keeps its descriptor if one is missing.
+    /// Closes a connection, and keeps its descriptor if a spare one is missing.
     pub(super) fn take_back(&self, stream: TcpStream) {
         let mut kept = self.kept();
         if kept.len() >= SPARES {

@@ -1,7 +1,8 @@
-//! One connection to the admin listener, and what it may take.
+//! One connection to the admin listener, and its time limits.
 //!
-//! A request, head and body, must be complete within [`PATIENCE`] of the connection's acceptance, or of the last byte of the
-//! answer before. The same time applies to an answer of which the client takes nothing. A connection lives for [`LIFE`].
+//! A request, head and body, must be complete within [`PATIENCE`] of the connection's acceptance, or of the last byte
+//! of the previous answer. The same time bounds an answer of which the client reads nothing. A connection lives for
+//! [`LIFE`].
 
 use std::{
     future::poll_fn,
@@ -27,25 +28,25 @@ use tokio::{
 
 use super::spares::Spares;
 
-/// A client may keep the listener waiting for so long.
+/// The time that a client may keep the listener waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Longer than an upgrade takes, the compilation of its guest included.
+/// The life of a connection. Longer than an upgrade takes, including the compilation of its guest.
 const LIFE: Duration = Duration::from_secs(400);
-/// A request's head is at most so long.
+/// The longest head of a request.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// What a connection is at. Those that come first give way first.
+/// The stage of a connection. A newcomer displaces connections in the first stage first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// The client is to send a request, or to take an answer.
+    /// The client has to send a request, or to read an answer.
     Waiting,
-    /// A page is made.
+    /// A page is being made.
     Reading,
-    /// An action is under way.
+    /// An action is in progress.
     Acting,
 }
 
-/// One connection's state, which its task changes and the listener reads.
+/// The state of one connection. Its task changes the state, and the listener reads it.
 pub(super) struct Visit {
     accepted: Instant,
     at: Mutex<At>,
@@ -55,7 +56,7 @@ pub(super) struct Visit {
 struct At {
     stage: Stage,
     since: Instant,
-    /// When the client last took a part of an answer, or `since`.
+    /// The time at which the client last read a part of an answer, or `since`.
     moved: Instant,
 }
 
@@ -65,19 +66,20 @@ impl Visit {
         Self { accepted: now, at: Mutex::new(At { stage: Stage::Waiting, since: now, moved: now }) }
     }
 
-    /// Notes that a complete request is dealt with, until that is dropped.
+    /// Notes that a complete request is being handled, until the guard is dropped.
     pub(super) fn enter(&self, stage: Stage) -> Busy<'_> {
         self.set(stage);
         Busy(self)
     }
 
-    /// The least of several gives way first. None if it does not, or has not been at it for so long.
-    pub(super) fn gives_way(&self, least: Duration) -> Option<(Stage, Instant)> {
+    /// The rank of displacement: the least of several goes first. None if the connection keeps its place, or has been
+    /// in its stage for less than `least`.
+    pub(super) fn rank(&self, least: Duration) -> Option<(Stage, Instant)> {
         let At { stage, since, .. } = *self.at();
         (stage != Stage::Acting && since.elapsed() >= least).then_some((stage, since))
     }
 
-    /// When it ends, if nothing happens.
+    /// The time at which the connection ends unless something happens.
     fn deadline(&self) -> Instant {
         let At { stage, moved, .. } = *self.at();
         let end = self.accepted + LIFE;
@@ -115,7 +117,7 @@ pub(super) async fn serve(stream: TcpStream, spares: Arc<Spares>, router: Router
         pin!(http1::Builder::new().max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service));
     let mut overdue = pin!(sleep_until(visit.deadline()));
     poll_fn(|context| {
-        // What goes wrong is the client's own.
+        // An error affects this client alone.
         if connection.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
@@ -128,7 +130,7 @@ pub(super) async fn serve(stream: TcpStream, spares: Arc<Spares>, router: Router
     .await;
 }
 
-/// A stream that notes what the client takes, and keeps its descriptor where one is missing.
+/// A stream that notes the client's reads, and turns its descriptor into a spare one at the end if one is missing.
 struct Stream {
     /// None once it is dropped.
     stream: Option<TcpStream>,

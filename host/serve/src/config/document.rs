@@ -1,4 +1,4 @@
-//! A TOML file in which every field can be found again: by its path, the line and the text that stands there.
+//! A TOML file that finds a field by its path, and tells the field's line and text.
 
 use std::{fmt, ops::Range};
 
@@ -59,12 +59,12 @@ impl fmt::Display for At {
     }
 }
 
-/// Where a field stands.
+/// The place of a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// From 1.
+    /// The line, from 1.
     pub(super) line: usize,
-    /// What is written there, cut to a part of a line; none for a field that is not written, whose line is its table's.
+    /// The written value, cut to a part of a line. None for a missing field, whose line is that of its table.
     pub(super) value: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Document<'a> {
         self.top.clone()
     }
 
-    /// Where a field stands.
+    /// The place of a field.
     pub(super) fn place(&self, at: &At) -> Place {
         let mut value = None;
         let mut span = 0..0;

@@ -1,4 +1,4 @@
-//! What can be written in the configuration file. The schema for editors and the reference are made of these types.
+//! The types of the configuration file. The schema for editors and the reference are generated from them.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,31 +7,31 @@ use innkeeper_proxy::core::{self, Quantity};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The configuration of `innkeeper serve`. Paths are taken from the folder that this file is in.
+/// The configuration of `innkeeper serve`. Paths are relative to the folder of this file.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Where to listen for clients, at least one.
+    /// The listeners for clients, at least one.
     pub listeners: Vec<Listener>,
-    /// Who is served, by name. A name is 1 to 63 lower-case letters, digits, `-`, `_` and `.`, and begins with a letter or a
-    /// digit.
+    /// The tenants, by name. A name is 1 to 63 lower-case letters, digits, `-`, `_` and `.`, and begins with a letter
+    /// or a digit.
     pub tenants: IndexMap<String, Tenant>,
     /// Metrics, health, the admin page and its actions, over HTTP. Read at start only.
     #[serde(default)]
     pub admin: Admin,
-    /// What is logged, to standard error. Read at start only.
+    /// The log, which goes to standard error. Read at start only.
     #[serde(default)]
     pub log: Log,
     /// The bounds on connections.
     #[serde(default)]
     pub connections: Connections,
-    /// How guests are run. Read at start only.
+    /// The engines that run guests. Read at start only.
     #[serde(default)]
     pub guests: Guests,
-    /// The most that tenants' limits may be.
+    /// The upper bounds of tenants' limits.
     #[serde(default)]
     pub maxima: Maxima,
-    /// Whether a change of this file, or of one that it names, is taken over at once. SIGHUP does so in any case.
+    /// Takes over a change of this file, or of a file that it names, at once. SIGHUP does so in any case.
     #[serde(default = "yes")]
     pub watch: bool,
 }
@@ -40,19 +40,19 @@ fn yes() -> bool {
     true
 }
 
-/// Where to listen.
+/// A listener for clients.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// The address and port, such as `0.0.0.0:443` or `[::]:443`; or `systemd:N` for the socket number N, from 0, that systemd
-    /// hands over.
+    /// The address and port, such as `0.0.0.0:443` or `[::]:443`. Or `systemd:N` for the socket number N, from 0, that
+    /// systemd passes on.
     pub address: String,
-    /// Whether each connection begins with a header of the PROXY protocol, version 1 or 2. Only load balancers should then be
-    /// able to connect, since the header says who the client is.
+    /// Reads a header of the PROXY protocol, version 1 or 2, at the start of each connection. Only load balancers
+    /// should then be able to connect, since the header tells the client's address.
     #[serde(default)]
     pub proxy_protocol: bool,
-    /// The server name of clients that send none. Without it they are turned away. They get the first of the tenant's
-    /// certificates whose key they can verify.
+    /// The server name of clients that send none. Without it the proxy turns them away. They get the first of the
+    /// tenant's certificates whose key they can verify.
     #[serde(default)]
     pub default_server_name: Option<String>,
 }
@@ -61,32 +61,34 @@ pub struct Listener {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tenant {
-    /// The server names it serves, at least one: a host's name, or `*.` and a domain, for every name that has one label more.
-    /// A host's own name goes before a wildcard, and each belongs to one tenant.
+    /// The server names it serves, at least one: a host's name, or `*.` and a domain for every name with one label
+    /// more. A host's own name takes precedence over a wildcard. Each name belongs to one tenant.
     pub server_names: Vec<String>,
-    /// Its certificates, at least one. A client gets the first that is for the name it asked for and whose key it can verify.
+    /// Its certificates, at least one. A client gets the first that fits the name it asked for and whose key it can
+    /// verify.
     pub certificates: Vec<Certificate>,
-    /// Whether its clients have to show a certificate.
+    /// The demand for client certificates.
     #[serde(default)]
     pub client_auth: ClientAuth,
-    /// The protocols it offers by ALPN, best first, such as `["h2", "http/1.1"]`. The upstream has to speak what is agreed on.
+    /// The protocols it offers by ALPN, best first, such as `["h2", "http/1.1"]`. The upstream has to speak each of
+    /// them.
     #[serde(default)]
     pub alpn: Vec<String>,
-    /// How many bytes a client may send with its ClientHello when it resumes. 0 is off. Bytes sent so may be replayed to
-    /// another server by whoever sees them: RFC 8446, section 8.
+    /// The bytes that a client may send with its ClientHello when it resumes; 0 turns early data off. Anybody who sees
+    /// such bytes can replay them to another server: RFC 8446, section 8.
     #[serde(default)]
     pub early_data_bytes: u32,
-    /// Where its connections go.
+    /// The destination of its connections.
     pub upstream: Upstream,
-    /// What decides about its sessions.
+    /// The guest that decides about its sessions.
     pub guest: Guest,
-    /// How long a session lives, in seconds. At most a day for TLS 1.2 and a week for TLS 1.3, whatever is written here.
+    /// The life of a session, in seconds. Never more than a day for TLS 1.2 and a week for TLS 1.3.
     #[serde(default = "day")]
     pub lifetime_s: u64,
-    /// What goes when the vault is full and the guest has not chosen.
+    /// The sessions that leave a full vault if the guest evicts none.
     #[serde(default)]
     pub overflow: Overflow,
-    /// What its connections may take at a time.
+    /// The bounds on its connections.
     #[serde(default)]
     pub connections: TenantConnections,
 }
@@ -105,46 +107,47 @@ pub struct Certificate {
     pub key: PathBuf,
 }
 
-/// Whether clients have to show a certificate.
+/// The demand for client certificates.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientAuth {
-    /// Whether they are asked for one, and must have one.
+    /// The demand.
     pub mode: ClientAuthMode,
-    /// The file with the roots that theirs must come from, in PEM. Needed unless the mode is `none`.
+    /// The file with the roots of clients' certificates, in PEM. Needed unless the mode is `none`.
     #[serde(default)]
     pub roots: Option<PathBuf>,
 }
 
-/// Whether clients are asked for a certificate.
+/// The demand for client certificates.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientAuthMode {
-    /// They are not asked.
+    /// Clients are not asked for a certificate.
     #[default]
     None,
-    /// They are asked, and may have none.
+    /// Clients are asked for a certificate, and may have none.
     Optional,
-    /// They must have one.
+    /// Clients must have a certificate.
     Required,
 }
 
-/// Where a tenant's connections go.
+/// The destination of a tenant's connections.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// The host and port, such as `10.0.0.7:8080`. A name is looked up for connections, at most once a second, and
-    /// its addresses tried in turn.
+    /// The host and port, such as `10.0.0.7:8080`. The proxy looks a name up at most once a second, and tries its
+    /// addresses in turn.
     pub address: String,
-    /// How it speaks TLS. Without this it is spoken to in plain TCP.
+    /// Its TLS settings. Without these the proxy speaks plain TCP to it.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
-    /// The version of the PROXY protocol in which it is told of the client. Without this it is not told.
+    /// The version of the PROXY protocol that tells it the client's address. Without this it is not told.
     #[serde(default)]
     pub proxy_protocol: Option<ProxyProtocol>,
 }
 
-/// How an upstream speaks TLS. Its sessions are kept in a cache in the client role, which the tenant's guest decides about too.
+/// The TLS settings of an upstream. A cache in the client role keeps its sessions, and the tenant's guest decides about
+/// them too.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
@@ -154,7 +157,7 @@ pub struct UpstreamTls {
     /// The file with the roots that its certificate must come from, in PEM. Without this, the system's.
     #[serde(default)]
     pub roots: Option<PathBuf>,
-    /// What is shown when it asks for a certificate.
+    /// The certificate that the proxy shows when the upstream asks for one.
     #[serde(default)]
     pub certificate: Option<Certificate>,
 }
@@ -169,29 +172,29 @@ pub enum ProxyProtocol {
     V2,
 }
 
-/// What decides about a tenant's sessions.
+/// The guest that decides about a tenant's sessions.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Guest {
     /// The component file. A change of it is an upgrade, which keeps the sessions.
     pub component: PathBuf,
-    /// How much room it needs.
+    /// The room it needs.
     #[serde(default)]
     pub size_class: SizeClass,
-    /// Whether it may import WASI.
+    /// The WASI imports it may have.
     #[serde(default)]
     pub wasi: Wasi,
-    /// How many instances serve lookups at a time, from 1 to 64.
+    /// The instances that serve lookups at a time, from 1 to 64.
     #[serde(default = "one")]
     pub readers: usize,
-    /// How many seconds it may be asked nothing before its instances are given up, 0 for ever. The sessions stay; the next one
-    /// that is used waits until an instance has been built.
+    /// The time without a question to the guest before its instances are dropped, in seconds; 0 keeps them. The
+    /// sessions stay. The next one that is used waits until an instance has been built.
     #[serde(default = "ten_minutes")]
     pub idle_s: u64,
     /// Settings for the guest's `init`, in their order.
     #[serde(default)]
     pub properties: IndexMap<String, PropertyValue>,
-    /// What it may use. What is not written here is the size class's.
+    /// The limits of the guest and its vaults. The defaults are those of the size class.
     #[serde(default)]
     pub limits: Limits,
 }
@@ -204,7 +207,7 @@ fn ten_minutes() -> u64 {
     600
 }
 
-/// How much room a guest's language needs.
+/// The room that a guest's language needs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SizeClass {
@@ -215,18 +218,18 @@ pub enum SizeClass {
     Large,
 }
 
-/// Whether a guest may import WASI.
+/// The WASI imports that a guest may have.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Wasi {
-    /// It may not.
+    /// No imports of WASI.
     #[default]
     None,
-    /// It may, and finds nothing there: no files, no network, no environment.
+    /// WASI without content: no files, no network, no environment.
     Closed,
 }
 
-/// A setting for a guest. It sees the text.
+/// A setting for a guest, which sees it as text.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(untagged)]
 pub enum PropertyValue {
@@ -251,14 +254,14 @@ impl std::fmt::Display for PropertyValue {
     }
 }
 
-/// What goes when a vault is full.
+/// The sessions that leave a full vault.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overflow {
     /// The sessions registered longest ago, as many as needed.
     #[default]
     EvictOldest,
-    /// Every session but the one just registered.
+    /// Every session except the one just registered.
     InvalidateAll,
 }
 
@@ -325,31 +328,32 @@ impl Grant {
     }
 }
 
-/// What one tenant's connections may take at a time.
+/// The bounds on one tenant's connections.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TenantConnections {
-    /// Connections; more are closed before their handshake. A handshake that has waited a second for its client gives its
-    /// place to a new connection first.
+    /// Connections. More are closed before their handshake. A new connection displaces a handshake that has waited a
+    /// second for its client.
     pub max: usize,
-    /// Connections among them that no other tenant can use up, at most `max`. Beyond it the tenants share what is left. Without
-    /// this, an even share of half of what all tenants may have, which is `connections.max` less `connections.hello_max`.
+    /// Connections among them that no other tenant can use up, at most `max`. The tenants share the rest. Without this,
+    /// an even share of half of all tenants' connections, which are `connections.max` less `connections.hello_max`.
     pub reserve: Option<usize>,
-    /// Connections of one peer, which is an IPv4 address or an IPv6 prefix of 64 bits; more are closed before their handshake.
-    /// Without this, three quarters of `max`. Behind a load balancer that does not speak the PROXY protocol all clients are one
-    /// peer, or a few: write `max` here then.
+    /// Connections of one peer, which is an IPv4 address or an IPv6 prefix of 64 bits. More are closed before their
+    /// handshake. Without this, three quarters of `max`. Behind a load balancer without the PROXY protocol all clients
+    /// are one peer, or a few: write `max` here then.
     pub per_peer: Option<usize>,
-    /// Handshakes that go on, which is that they compute or wait for one of `threads`. More wait, and their time runs. One that
-    /// waits for its client is none of them, unless it has sent early data.
+    /// Handshakes in progress: they compute, or wait for one of `threads`. More wait while their time runs. A handshake
+    /// that waits for its client does not count, unless it has sent early data.
     pub handshakes: usize,
-    /// Handshakes of one peer among them; more wait, and their time runs. Without this, a quarter of `handshakes`. Behind a load
-    /// balancer that does not speak the PROXY protocol, write `handshakes` here.
+    /// Handshakes in progress of one peer. More wait while their time runs. Without this, a quarter of `handshakes`.
+    /// Behind a load balancer without the PROXY protocol, write `handshakes` here.
     pub handshakes_per_peer: Option<usize>,
-    /// Handshakes that compute or wait for the guest: so many threads may be the tenant's.
+    /// Handshakes that compute or wait for the guest. Each takes a thread.
     pub threads: usize,
-    /// Handshakes that may begin in a second; connections beyond are closed before theirs. Without this, no bound.
+    /// Handshakes that may begin in a second. Connections beyond are closed before their handshake. Without this, no
+    /// bound.
     pub handshakes_per_s: Option<u32>,
-    /// Handshakes that may begin at once after a quiet time, where `handshakes_per_s` is set.
+    /// Handshakes that may begin at once after a quiet time, if `handshakes_per_s` is set.
     pub handshakes_burst: u32,
 }
 
@@ -374,19 +378,19 @@ impl Default for TenantConnections {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Whether there is such a listener.
+    /// Opens the admin listener.
     pub enabled: bool,
-    /// Its address and port. One that is not a loopback address wants `allow_remote`.
+    /// Its address and port. An address other than loopback needs `allow_remote`.
     pub address: String,
-    /// Whether other machines may connect. Whoever can connect sees tenants' names and counters; actions want the token.
+    /// Lets other machines connect. Anybody who can connect sees tenants' names and counters; actions need the token.
     pub allow_remote: bool,
-    /// The file with the token that actions want: at least 16 characters, readable by nobody else. Without it there are no
-    /// actions.
+    /// The file with the token for actions: at least 16 characters, and not readable by others. Without it actions are
+    /// off.
     pub token_file: Option<PathBuf>,
-    /// Names by which the listener may be asked for besides `localhost` and addresses, which keeps other sites' pages from
-    /// reading it through a name of their own.
+    /// The names that the listener answers to, besides `localhost` and addresses. Other sites' pages cannot read it
+    /// through a name of their own.
     pub hosts: Vec<String>,
-    /// How many tenants have metrics of their own: the first so many in this file.
+    /// The number of tenants with metrics of their own: the first ones in this file.
     pub metrics_tenants: usize,
 }
 
@@ -403,15 +407,15 @@ impl Default for Admin {
     }
 }
 
-/// What is logged.
+/// The log.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// For people or for programs.
+    /// The format of the lines.
     pub format: LogFormat,
-    /// Which events, as `tracing` filters are written, such as `info,innkeeper::guest=debug`.
+    /// The events to log, as a filter of `tracing`, such as `info,innkeeper::guest=debug`.
     pub filter: String,
-    /// Whether each handshake is logged: tenant, TLS version, and whether it resumed or why not.
+    /// Logs each handshake: tenant, TLS version, and the outcome of its resumption.
     pub handshakes: bool,
 }
 
@@ -421,14 +425,14 @@ impl Default for Log {
     }
 }
 
-/// How events are written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
-    /// A line of text.
+    /// Lines of text, for people.
     #[default]
     Human,
-    /// One JSON object a line.
+    /// One JSON object a line, for programs.
     Json,
 }
 
@@ -436,30 +440,30 @@ pub enum LogFormat {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Connections {
-    /// Connections at a time, one for each listener that waits for its next included. At the limit no more are accepted until
-    /// one ends. Read at start only.
+    /// Connections at a time. Each listener holds one of them for the next connection it accepts. At the limit,
+    /// listeners accept no more until a connection ends. Read at start only.
     pub max: usize,
-    /// Connections among them whose ClientHello has not come. A new one takes the place of the one that has been there the
-    /// longest. Without this, a quarter of `max`; the rest is the tenants'.
+    /// Connections among them that wait for their ClientHello. A new one displaces the one that has waited longest.
+    /// Without this, a quarter of `max`. The tenants have the rest.
     pub hello_max: Option<usize>,
-    /// Connections among those of one peer, which is an IPv4 address or an IPv6 prefix of 64 bits. A new one of a peer that has
-    /// so many takes the place of another of that peer. Without this, three quarters of `hello_max`. Behind a load balancer that
-    /// does not speak the PROXY protocol, write `hello_max` here.
+    /// Connections of one peer that wait for their ClientHello. A peer is an IPv4 address or an IPv6 prefix of 64 bits.
+    /// At this bound a new connection displaces another of its peer. Without this, three quarters of `hello_max`.
+    /// Behind a load balancer without the PROXY protocol, write `hello_max` here.
     pub hello_per_peer: Option<usize>,
-    /// From its acceptance to the end of the ClientHello, in milliseconds.
+    /// The time from acceptance to the end of the ClientHello, in milliseconds.
     pub hello_ms: u64,
-    /// From its acceptance to the end of the handshake, in milliseconds.
+    /// The time from acceptance to the end of the handshake, in milliseconds.
     pub handshake_ms: u64,
-    /// To connect to the upstream, its handshake included, in milliseconds.
+    /// The time to connect to the upstream, its handshake included, in milliseconds.
     pub upstream_connect_ms: u64,
-    /// Without a byte either way, in seconds. It may take twice as long.
+    /// The time without a byte either way before a connection ends, in seconds. It may take up to twice as long.
     pub idle_s: u64,
     /// The life of a connection, in seconds.
     pub life_s: u64,
-    /// How long a shutdown goes on accepting while `/readyz` says that it is draining, in seconds, so that a load balancer can
-    /// look elsewhere first.
+    /// The time that a shutdown goes on accepting while `/readyz` answers `draining`, in seconds. A load balancer can
+    /// use it to choose another server.
     pub drain_delay_s: u64,
-    /// How long a shutdown then waits for connections to end by themselves, in seconds.
+    /// The time that a shutdown then waits for connections to end by themselves, in seconds.
     pub drain_s: u64,
 }
 
@@ -491,18 +495,19 @@ impl Default for Connections {
     }
 }
 
-/// How guests are run.
+/// The engines that run guests.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guests {
-    /// The folder that keeps compiled code from one start to the next. Who can write there runs code in this process.
+    /// The folder that keeps compiled code from one start to the next. Anybody who can write there runs code in this
+    /// process.
     pub compile_cache: Option<PathBuf>,
     /// The threads that own caches. Without this, one for each core, at most four.
     pub owner_threads: Option<usize>,
-    /// Room for instances of small guests. Each tenant takes its readers once for each role, and three times as
-    /// many while it is changed.
+    /// The room for instances of small guests. Each tenant takes its readers once for each role, and three times as
+    /// many during a change.
     pub instances_small: u32,
-    /// Room for instances of large guests.
+    /// The room for instances of large guests.
     pub instances_large: u32,
 }
 

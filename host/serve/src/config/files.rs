@@ -1,4 +1,5 @@
-//! The files that a configuration names. Each is read once, and its size is bounded. Their paths and digests tell later changes.
+//! The files that a configuration names. Each is read once, and its size is bounded. Their paths and digests tell later
+//! changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -108,7 +109,7 @@ pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, String> {
     // A pipe or a device might never end, or never begin.
     let metadata = std::fs::metadata(path).map_err(said)?;
     if !metadata.is_file() {
-        return Err(format!("{} is no file", path.display()));
+        return Err(format!("{} is not a file", path.display()));
     }
     // One allocation: a buffer that grows leaves a copy of a secret behind.
     let length = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(bytes_max);

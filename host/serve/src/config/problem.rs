@@ -1,27 +1,24 @@
-//! What is wrong in a configuration: where, what stands there, why it does not do, and what to do about it.
+//! Problems in a configuration. Each tells its place, the written value, the error, and the fix.
 
 use std::{fmt, path::PathBuf};
 
-use super::{
-    document::{At, Document, Place, VALUE_CHARS_MAX, line},
-    settings::TenantProblems,
-};
+use super::document::{At, Document, Place, VALUE_CHARS_MAX, line};
 
-/// One thing that is wrong.
+/// A problem in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
     /// The configuration file.
     pub file: PathBuf,
-    /// The line, from 1. None where the file itself cannot be read.
+    /// The line, from 1. None if the file itself cannot be read.
     pub line: Option<usize>,
-    /// The field's path, such as `tenants.shop.upstream.address`. Empty where it is about the whole file.
+    /// The field's path, such as `tenants.shop.upstream.address`. Empty for a problem of the whole file.
     pub field: String,
-    /// What stands there, if something does.
+    /// The written value, if any.
     pub value: Option<String>,
-    /// What is wrong with it.
+    /// The error.
     pub what: String,
-    /// What to do about it.
+    /// The fix.
     pub fix: String,
 }
 
@@ -41,17 +38,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, in the order of the file. Never empty.
+/// All problems of a configuration, in the order of the file. Never empty.
 #[derive(Clone, Debug)]
 pub struct Problems(pub(super) Vec<Problem>);
 
 impl Problems {
-    /// An error if there are any.
+    /// An error unless `problems` is empty.
     pub(crate) fn none_of(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
-    /// Two that are told as one, in the order of the file.
+    /// Both together, in the order of the file.
     pub(crate) fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self.0.sort_by_key(|problem| problem.line);
@@ -85,14 +82,36 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Where problems are noted while a file is checked.
+/// The problems of one tenant.
+#[derive(Clone, Debug)]
+pub struct TenantProblems {
+    /// Its name.
+    pub tenant: String,
+    /// The part of the tenant that they concern.
+    pub part: Part,
+    /// The problems.
+    pub problems: Problems,
+}
+
+/// A part of a tenant's settings that can be valid without the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Names, certificates, upstream, bounds of connections. Without valid ones a new tenant is not served, and an
+    /// existing one stays as it was.
+    Front,
+    /// Component, limits, properties. Without valid ones a new tenant is served without a guest, and an existing one
+    /// keeps its guest.
+    Guest,
+}
+
+/// The problems found so far while a file is checked.
 pub(super) struct Notes<'a> {
     file: PathBuf,
     document: &'a Document<'a>,
     problems: Vec<Problem>,
 }
 
-/// More would help nobody.
+/// The problems that are reported at most.
 const PROBLEMS_MAX: usize = 100;
 
 impl<'a> Notes<'a> {
@@ -100,7 +119,7 @@ impl<'a> Notes<'a> {
         Self { file, document, problems: Vec::new() }
     }
 
-    /// Notes what is wrong with a field.
+    /// Notes a problem of a field.
     pub(super) fn add(&mut self, at: &At, what: impl fmt::Display, fix: impl fmt::Display) {
         if self.problems.len() >= PROBLEMS_MAX {
             return;
@@ -116,13 +135,13 @@ impl<'a> Notes<'a> {
         });
     }
 
-    /// Notes what is wrong with a field that cannot do as it is written, and goes on without it.
+    /// Notes a problem of a field, and returns None instead of its value.
     pub(super) fn none<T>(&mut self, at: &At, what: impl fmt::Display, fix: impl fmt::Display) -> Option<T> {
         self.add(at, what, fix);
         None
     }
 
-    /// Notes of the same file, in which nothing is noted yet.
+    /// Empty notes of the same file.
     pub(super) fn fresh(&self) -> Self {
         Self::new(self.file.clone(), self.document)
     }
@@ -131,13 +150,13 @@ impl<'a> Notes<'a> {
         self.problems.into_iter().next()
     }
 
-    /// What has been noted, if anything, in the order of the file.
+    /// An error with every noted problem, in the order of the file, if there are any.
     pub(super) fn finish(mut self) -> Result<(), Problems> {
         self.problems.sort_by_key(|problem| problem.line);
         Problems::none_of(self.problems)
     }
 
-    /// The same, and what is wrong with single tenants besides, if anything has been noted.
+    /// Finishes like [`Self::finish`]. An error includes the problems of single tenants.
     pub(super) fn finish_with(mut self, troubled: &[TenantProblems]) -> Result<(), Problems> {
         if !self.problems.is_empty() {
             let own = troubled.iter().flat_map(|troubled| troubled.problems.iter().cloned());
@@ -150,18 +169,18 @@ impl<'a> Notes<'a> {
     }
 }
 
-/// A file that is no TOML.
+/// The problem of a file that is not TOML.
 pub(super) fn syntax(file: PathBuf, text: &str, error: &toml::de::Error) -> Problem {
     let place = error.span().map(|span| line(text, span.start));
     let written = place.and_then(|line| text.lines().nth(line - 1)).unwrap_or_default().trim();
     let (what, fix) = match error.message() {
         "duplicate key" => ("the field is there twice".to_owned(), "keep one of the two"),
         message => (
-            format!("`{}` is no TOML: {message}", written.chars().take(VALUE_CHARS_MAX).collect::<String>()),
-            "mend it as https://toml.io says; a text needs quotes, a table `[name]`",
+            format!("`{}` is not TOML: {message}", written.chars().take(VALUE_CHARS_MAX).collect::<String>()),
+            "see https://toml.io; a text needs quotes, a table `[name]`",
         ),
     };
-    // The key that stands there, where it is one.
+    // The key at this place, if it is one.
     let written = error.span().and_then(|span| text.get(span)).map(str::trim).filter(|written| !written.is_empty());
     let field = match error.message() {
         "duplicate key" => written.unwrap_or_default().to_owned(),
@@ -170,7 +189,7 @@ pub(super) fn syntax(file: PathBuf, text: &str, error: &toml::de::Error) -> Prob
     Problem { file, line: place, field, value: None, what, fix: fix.into() }
 }
 
-/// A file whose fields are not those of a configuration.
+/// The problem of a file with other fields than a configuration has.
 pub(super) fn shape(file: PathBuf, text: &str, document: &Document<'_>, error: &toml::de::Error) -> Problem {
     let message = error.message().to_owned();
     let span = error.span().unwrap_or(0..0);
@@ -189,11 +208,11 @@ pub(super) fn shape(file: PathBuf, text: &str, document: &Document<'_>, error: &
         problem.what = "the field is missing".into();
         problem.fix = format!("write `{field} = …` there");
     } else if let (true, Some(field)) = (message.starts_with("unknown field"), quoted(0)) {
-        problem.what = "there is no such field".into();
+        problem.what = "unknown field".into();
         problem.fix = known(field, &message);
     } else if let (true, Some(_)) = (message.starts_with("unknown variant"), quoted(0)) {
         problem.value = document.place(&at).value;
-        problem.what = "there is no such choice".into();
+        problem.what = "unknown choice".into();
         problem.fix = known(quoted(0).unwrap_or_default(), &message);
     } else if let Some((_, expected)) = message.split_once("expected ") {
         problem.value = document.place(&at).value;
@@ -203,7 +222,7 @@ pub(super) fn shape(file: PathBuf, text: &str, document: &Document<'_>, error: &
     problem
 }
 
-/// What serde wants, in the words of the file.
+/// The type that serde expects, in the words of the file.
 fn wanted(expected: &str) -> &str {
     match expected {
         "u64" | "u32" | "usize" | "u16" => "a whole number from 0",
@@ -226,14 +245,14 @@ fn example(expected: &str) -> &str {
     }
 }
 
-/// The nearest of what serde says there is, or all of it.
+/// The nearest of the names that serde knows, or all of them.
 fn known(written: &str, message: &str) -> String {
     let there: Vec<&str> = message.split('`').skip(3).step_by(2).collect();
     let nearest = there.iter().map(|own| (strsim::jaro_winkler(written, own), own));
     let nearest = nearest.max_by(|one, other| one.0.total_cmp(&other.0)).filter(|(likeness, _)| *likeness > 0.8);
     match (nearest, there.is_empty()) {
-        (_, true) => "leave it out: there are no fields here".into(),
+        (_, true) => "leave it out: this table has no fields".into(),
         (Some((_, own)), _) => format!("did you mean `{own}`?"),
-        (None, _) => format!("there are `{}`", there.join("`, `")),
+        (None, _) => format!("write one of `{}`", there.join("`, `")),
     }
 }

@@ -1,4 +1,4 @@
-//! What can be written, told by the types themselves: a JSON schema for editors, and a reference for people.
+//! The JSON schema for editors and the reference for people, both generated from the types.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::file::File;
 
-/// The JSON schema of the configuration file, with a line's end.
+/// The JSON schema of the configuration file, with a newline at the end.
 pub fn schema() -> String {
     let schema = serde_json::to_string_pretty(&schema_for!(File)).expect("a schema can be written as JSON");
     schema + "\n"
@@ -31,16 +31,15 @@ fn limits() -> String {
     format!("\n## Defaults of `limits`\n\n| field | small | large |\n|---|---|---|\n{}", rows.collect::<String>())
 }
 
-const HEAD: &str = "# Configuration reference\n\nMade from the types by `innkeeper serve --reference`. Numbers are whole; a field \
-without a default has to be written, and one whose default is `-` may be left out.\n";
+const HEAD: &str = "# Configuration reference\n\nGenerated from the types by `innkeeper serve --reference configuration`. \
+Numbers are whole.\n";
 
-/// The fields of a table, and then the tables below it.
+/// Adds the fields of a table, and then the tables below it.
 fn section(text: &mut String, root: &Value, table: &Value, path: &str) {
     let title = if path.is_empty() { "The file" } else { path };
     let what = table["description"].as_str().map(one_line).unwrap_or_default();
     write!(text, "\n## {}\n\n{what}\n\n", if path.is_empty() { title.to_owned() } else { format!("`{title}`") })
         .expect("a string takes any text");
-    text.push_str("| field | type | default | what |\n|---|---|---|---|\n");
     let needed = |name: &str| table["required"].as_array().is_some_and(|all| all.iter().any(|own| own == name));
     let mut below = Vec::new();
     for (name, field) in table["properties"].as_object().into_iter().flatten() {
@@ -48,11 +47,11 @@ fn section(text: &mut String, root: &Value, table: &Value, path: &str) {
         let what = field["description"].as_str().or_else(|| shape.schema["description"].as_str()).unwrap_or_default();
         let what = one_line(what) + &choices(&shape);
         let default = match (needed(name), &field["default"]) {
-            (true, _) => String::new(),
-            (false, Value::Null | Value::Object(_) | Value::Array(_)) => "-".into(),
-            (false, default) => format!("`{default}`"),
+            (true, _) => "required".into(),
+            (false, Value::Null | Value::Object(_) | Value::Array(_)) => "optional".into(),
+            (false, default) => format!("default `{default}`"),
         };
-        writeln!(text, "| `{name}` | {} | {default} | {what} |", shape.name).expect("a string takes any text");
+        writeln!(text, "- `{name}` ({}, {default}): {what}", shape.name).expect("a string takes any text");
         if let Some(suffix) = shape.table_suffix {
             let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             below.push((path + suffix, shape.schema));
@@ -63,12 +62,12 @@ fn section(text: &mut String, root: &Value, table: &Value, path: &str) {
     }
 }
 
-/// What a field is.
+/// The type of a field.
 struct Shape<'a> {
     name: String,
     /// Its own schema, or that of its elements.
     schema: &'a Value,
-    /// For a table, what comes behind its name in a path.
+    /// The suffix behind a table's name in a path. None for other types.
     table_suffix: Option<&'static str>,
 }
 
@@ -138,5 +137,5 @@ pub(crate) fn lower_first(text: &str) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! A configuration that has been checked: values, and no files any more.
+//! A checked configuration: values instead of files.
 
 use std::{collections::BTreeSet, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -9,34 +9,33 @@ use innkeeper_proxy::{
 use zeroize::Zeroizing;
 
 use super::{
-    At, Problem, Problems,
-    document::Document,
+    document::{At, Document},
     file::LogFormat,
     files::{Bytes, Digest},
-    problem::Notes,
+    problem::{Notes, Problem, TenantProblems},
 };
 
-/// What is to run.
+/// A checked configuration.
 pub struct Settings {
-    /// Where to listen, in the order of the file.
+    /// The listeners, in the order of the file.
     pub listeners: Vec<(ListenAt, ListenerConfig)>,
     /// The bounds on connections.
     pub limits: ProxyLimits,
-    /// How long a shutdown goes on accepting.
+    /// The time that a shutdown goes on accepting.
     pub drain_delay: Duration,
-    /// The admin listener, if there is to be one.
+    /// The admin listener, if it is enabled.
     pub admin: Option<AdminSettings>,
-    /// What is logged.
+    /// The log.
     pub log: LogSettings,
-    /// How guests are compiled and how much room there is for them.
+    /// The compiler of guests, and the room for their instances.
     pub loader: LoaderConfig,
-    /// The threads that own caches; none for the default.
+    /// The threads that own caches; None for the default.
     pub owner_threads: Option<usize>,
-    /// Whether changes of files are taken over at once.
+    /// True to take over changes of files at once.
     pub watch: bool,
     /// The tenants that can be served, in the order of the file.
     pub tenants: Vec<TenantSettings>,
-    /// The tenants that something is wrong with.
+    /// The tenants with problems.
     pub troubled: Vec<TenantProblems>,
     /// The configuration file and every file that it names.
     pub files: BTreeSet<PathBuf>,
@@ -45,7 +44,7 @@ pub struct Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Keys and tokens stay out of it.
+        // Keys and tokens are left out.
         let tenants: Vec<&str> = self.tenants.iter().map(|tenant| tenant.name.as_str()).collect();
         f.debug_struct("Settings")
             .field("listeners", &self.listeners)
@@ -54,12 +53,12 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// What a listener listens on.
+/// The source of a listener's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ListenAt {
     /// An address.
     Address(SocketAddr),
-    /// A socket that systemd hands over, by its number.
+    /// A socket from systemd, by its number.
     Systemd(usize),
 }
 
@@ -68,44 +67,23 @@ pub enum ListenAt {
 pub struct AdminSettings {
     /// Its address.
     pub address: SocketAddr,
-    /// What actions want; none, if there are to be no actions.
+    /// The token for actions; None turns actions off.
     pub token: Option<Zeroizing<String>>,
-    /// Names by which it may be asked for, besides `localhost` and addresses.
+    /// The names it answers to, besides `localhost` and addresses.
     pub hosts: Vec<String>,
-    /// How many tenants have metrics of their own.
+    /// The number of tenants with metrics of their own.
     pub metrics_tenants: usize,
 }
 
-/// What is logged.
+/// The log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// For people or for programs.
+    /// The format of the lines.
     pub format: LogFormat,
-    /// Which events.
+    /// The events to log.
     pub filter: String,
-    /// Whether each handshake is.
+    /// True to log each handshake.
     pub handshakes: bool,
-}
-
-/// What is wrong with one tenant, and with no other.
-#[derive(Clone, Debug)]
-pub struct TenantProblems {
-    /// Its name.
-    pub tenant: String,
-    /// What it concerns.
-    pub part: Part,
-    /// All of it.
-    pub problems: Problems,
-}
-
-/// A part of a tenant's settings that can be of use without the other, or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// Names, certificates, upstream, bounds of connections. Without them a tenant is not served; one that is served already is
-    /// kept as it was.
-    Front,
-    /// Component, limits, properties. Without them a tenant is served, without a guest; one that has a guest keeps it.
-    Guest,
 }
 
 /// One tenant.
@@ -115,60 +93,60 @@ pub struct TenantSettings {
     pub name: String,
     /// The server names it serves, in lower case.
     pub server_names: Vec<String>,
-    /// How it speaks TLS with its clients.
+    /// The TLS settings towards its clients.
     pub tls: TenantTls,
-    /// Where its connections go.
+    /// The destination of its connections.
     pub upstream: Upstream,
-    /// What its connections may take.
+    /// The bounds on its connections.
     pub bounds: TenantBounds,
-    /// What decides about its sessions; none if something is wrong with it, as [`Settings::troubled`] tells.
+    /// Its guest; None if its settings are invalid, as [`Settings::troubled`] tells.
     pub guest: Option<GuestSettings>,
-    /// Of all of this, the component aside. Two that are alike are set up alike.
+    /// The digest of all of this, the component aside. Equal digests mean equal settings.
     pub digest: Digest,
 }
 
 impl TenantSettings {
-    /// How many caches it has: one in the server role, and one in the client role for an upstream that speaks TLS.
+    /// The number of its caches: one in the server role, and one in the client role for an upstream that speaks TLS.
     pub fn caches(&self) -> usize {
         1 + usize::from(self.upstream.tls.is_some())
     }
 
-    /// How many instances its guest has.
+    /// The number of its guest's instances.
     pub fn instances(&self) -> usize {
         self.guest.as_ref().map_or(0, |guest| self.caches().saturating_mul(guest.readers))
     }
 
-    /// What its guests, its vaults and early data may take in memory, in bytes.
+    /// The memory that its guests, its vaults and early data may take, in bytes.
     pub fn memory_bytes_max(&self) -> u64 {
         let one = self.guest.as_ref().map_or(0, |GuestSettings { readers, limits, .. }| {
             readers.saturating_mul(limits.memory_bytes).saturating_add(limits.vault_bytes)
         });
-        // Kept until there is an upstream to give it to.
+        // Early data is kept until the upstream is connected.
         let early_data = self.bounds.connections.saturating_mul(self.tls.early_data_bytes as usize);
         self.caches().saturating_mul(one).saturating_add(early_data) as u64
     }
 }
 
-/// A component, how it is loaded, and what it may.
+/// The settings of a guest.
 #[derive(Clone)]
 pub struct GuestSettings {
-    /// The file.
+    /// The component file.
     pub path: PathBuf,
-    /// How much room it needs.
+    /// The room it needs.
     pub class: SizeClass,
-    /// Whether it may import WASI.
+    /// The WASI imports it may have.
     pub wasi: Wasi,
-    /// What the guest and the vaults may take.
+    /// The limits of the guest and its vaults.
     pub limits: Limits,
-    /// What goes when a vault is full.
+    /// The sessions that leave a full vault.
     pub overflow: Overflow,
     /// Settings for the guest, in their order.
     pub properties: Vec<Property>,
-    /// How many instances serve lookups.
+    /// The instances that serve lookups.
     pub readers: usize,
-    /// How long the guest may be asked nothing before its instances are given up; none for ever.
+    /// The time without a question before its instances are dropped; None keeps them.
     pub idle: Option<Duration>,
-    /// Of all of this, the component and what else the tenant's table says. Two that are alike need no change.
+    /// The digest of all of this, of the component and of the tenant's whole table. Equal digests need no change.
     pub digest: Digest,
     pub(crate) component: Bytes,
 }
@@ -180,7 +158,7 @@ impl GuestSettings {
     }
 }
 
-/// The text that settings come from, to tell where a problem is that shows later.
+/// The text that settings come from. It tells the place of a problem that appears later.
 #[derive(Clone, Default)]
 pub(crate) struct Source {
     pub(crate) file: PathBuf,
@@ -188,7 +166,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// What is wrong with a field.
+    /// A problem with a field.
     pub(crate) fn problem(&self, at: &At, what: &str, fix: &str) -> Problem {
         let Ok(document) = Document::parse(&self.text) else {
             let (file, field) = (self.file.clone(), at.to_string());

@@ -1,4 +1,4 @@
-//! Tenants as they are written: names, files, addresses, limits, each checked, and all of them against each other.
+//! The check of tenants: names, files, addresses, limits, each alone and all against each other.
 
 use std::{collections::HashMap, num::NonZeroU32, path::Path, time::Duration};
 
@@ -9,13 +9,14 @@ use innkeeper_proxy::{
 };
 
 use super::{
-    At, GuestSettings, Part, TenantProblems, TenantSettings,
+    document::At,
     file::{self, File},
     files::{Digest, Files, digest_of},
-    problem::Notes,
+    problem::{Notes, Part, TenantProblems},
+    settings::{GuestSettings, TenantSettings},
 };
 
-/// Checks every tenant, and gives those that can be served, and what is wrong with any.
+/// Checks every tenant. Returns the tenants that can be served, and the problems of each.
 pub(super) fn check_tenants(
     file: &File,
     files: &mut Files,
@@ -23,7 +24,7 @@ pub(super) fn check_tenants(
 ) -> (Vec<TenantSettings>, Vec<TenantProblems>) {
     let all = At::top().key("tenants");
     if file.tenants.is_empty() {
-        notes.add(&all, "nobody is served", "write at least one `[tenants.NAME]`");
+        notes.add(&all, "the table is empty, so no tenant is served", "write at least one `[tenants.NAME]`");
     }
     let claims = claims(file);
     let (mut tenants, mut troubled) = (Vec::new(), Vec::new());
@@ -52,7 +53,7 @@ pub(super) fn check_tenants(
     (tenants, troubled)
 }
 
-/// Who claims each server name, in lower case, in the order of the file.
+/// The tenants that claim each server name, in lower case, in the order of the file.
 fn claims(file: &File) -> HashMap<String, Vec<&str>> {
     let mut claims: HashMap<String, Vec<&str>> = HashMap::new();
     for (name, written) in &file.tenants {
@@ -71,23 +72,24 @@ fn check_name(name: &str, at: &At, notes: &mut Notes<'_>) {
     let begins_well = name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit());
     if name.len() > 63 || !begins_well || !name.bytes().all(is_plain) {
         let fix = "write 1 to 63 lower-case letters, digits, `-`, `_` or `.`, beginning with a letter or a digit";
-        notes.add(at, "no name for a tenant", fix);
+        notes.add(at, "invalid name of a tenant", fix);
     }
 }
 
-/// The most that a client may be promised. Of early data that is not accepted rustls skips as much, whatever is allowed by then.
+/// The most early data that a client may be promised. Of early data that is not accepted the TLS library skips as much,
+/// even if less is allowed later.
 const EARLY_DATA_BYTES_MAX: u32 = 1 << 20;
 
 /// The check of one tenant.
 struct Check<'a, 'b> {
     files: &'a mut Files,
     notes: Notes<'b>,
-    /// Of the files that how it is served depends on, besides what is written.
+    /// The digests of the files that the tenant's front depends on.
     digests: Vec<Digest>,
 }
 
 impl Check<'_, '_> {
-    /// How it is served, its guest aside.
+    /// Checks a tenant's settings, its guest aside.
     fn front(
         &mut self,
         name: &str,
@@ -95,7 +97,7 @@ impl Check<'_, '_> {
         claims: &HashMap<String, Vec<&str>>,
         at: &At,
     ) -> Option<TenantSettings> {
-        // Each of them, so that all that is wrong is told.
+        // Check each, so that every problem is reported.
         let server_names = self.server_names(&written.server_names, &at.key("server_names"));
         self.check_claims(name, &written.server_names, claims, &at.key("server_names"));
         let tls = self.tls(written, server_names.as_deref(), at);
@@ -112,12 +114,12 @@ impl Check<'_, '_> {
         })
     }
 
-    /// A name that two tenants claim is nobody's: neither may take it from the other.
+    /// Notes server names that another tenant claims too. Neither gets such a name.
     fn check_claims(&mut self, own: &str, written: &[String], claims: &HashMap<String, Vec<&str>>, at: &At) {
         for (number, server_name) in written.iter().enumerate() {
             let claimants = claims.get(&server_name.to_ascii_lowercase()).map_or(&[][..], Vec::as_slice);
             if let Some(other) = claimants.iter().find(|claimant| **claimant != own) {
-                let what = format!("tenant `{other}` wants this name too");
+                let what = format!("tenant `{other}` has this name too");
                 self.notes.add(&at.number(number), what, "leave it out of one of the two");
             }
         }
@@ -125,7 +127,11 @@ impl Check<'_, '_> {
 
     fn server_names(&mut self, written: &[String], at: &At) -> Option<Vec<String>> {
         if written.is_empty() {
-            return self.notes.none(at, "no connection would reach the tenant", "write at least one server name");
+            return self.notes.none(
+                at,
+                "the list is empty, so no connection would reach the tenant",
+                "write at least one server name",
+            );
         }
         let mut are_all_good = true;
         let mut names: Vec<String> = Vec::new();
@@ -137,10 +143,10 @@ impl Check<'_, '_> {
             if is_address || !is_dns_name(host) || host.ends_with('.') {
                 let fix =
                     "write a host's name such as `www.shop.example`, or `*.shop.example` for all names one label below";
-                self.notes.add(&at, "no server name", fix);
+                self.notes.add(&at, "not a server name", fix);
                 are_all_good = false;
             } else if names.contains(&name) {
-                self.notes.add(&at, "the name is there twice", "leave one of the two out");
+                self.notes.add(&at, "duplicate name", "leave one of the two out");
                 are_all_good = false;
             }
             names.push(name);
@@ -151,7 +157,8 @@ impl Check<'_, '_> {
     fn tls(&mut self, written: &file::Tenant, server_names: Option<&[String]>, at: &At) -> Option<TenantTls> {
         let at_all = at.key("certificates");
         if written.certificates.is_empty() {
-            self.notes.add(&at_all, "the tenant has nothing to show", "write at least one `{ chain = …, key = … }`");
+            let fix = "write at least one `{ chain = …, key = … }`";
+            self.notes.add(&at_all, "the tenant has no certificate", fix);
         }
         let pairs = written.certificates.iter().enumerate();
         let certificates: Vec<_> = pairs.map(|(number, pair)| self.certificate(pair, &at_all.number(number))).collect();
@@ -159,7 +166,7 @@ impl Check<'_, '_> {
         let alpn = self.alpn(&written.alpn, &at.key("alpn"));
         let certificates = certificates.into_iter().collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())?;
         for (number, name) in server_names.unwrap_or_default().iter().enumerate() {
-            // Of a wildcard only some names may be used.
+            // Clients may use only some names of a wildcard.
             let is_for = |certificate: &Certificate| certificate.is_for(name);
             if !name.starts_with("*.") && !certificates.iter().any(is_for) {
                 let at = at.key("server_names").number(number);
@@ -169,9 +176,9 @@ impl Check<'_, '_> {
         }
         let early_data_bytes = written.early_data_bytes;
         if early_data_bytes > EARLY_DATA_BYTES_MAX {
-            // rustls keeps as much for each connection until the upstream takes it.
+            // The TLS library keeps as much for each connection until the upstream takes it.
             let fix = format!("write at most {EARLY_DATA_BYTES_MAX}; a request is shorter");
-            self.notes.add(&at.key("early_data_bytes"), "one client could take too much memory", fix);
+            self.notes.add(&at.key("early_data_bytes"), "too much memory for one client", fix);
         }
         let (client_auth, client_roots) = client_auth?;
         Some(TenantTls { certificates, client_auth, client_roots: client_roots.into(), alpn: alpn?, early_data_bytes })
@@ -190,7 +197,7 @@ impl Check<'_, '_> {
             Ok(certificate) => Some(certificate),
             Err(error) => {
                 let what = format!("it does not fit the chain: {error}");
-                let fix = "name the key that the chain's first certificate was made for";
+                let fix = "name the key of the chain's first certificate";
                 self.notes.none(&at.key("key"), what, fix)
             }
         }
@@ -224,12 +231,12 @@ impl Check<'_, '_> {
             (None, ClientAuth::None) => Some((mode, Certificates::default())),
             (Some(_), ClientAuth::None) => self.notes.none(
                 &at.key("roots"),
-                "nobody is asked for a certificate",
+                "the mode is `none`, so no client is asked for a certificate",
                 "write `mode = \"required\"` or `\"optional\"` beside it, or leave the roots out",
             ),
             (None, _) => self.notes.none(
                 &at.key("roots"),
-                "no client could show a certificate that is trusted",
+                "missing, so no client could show a trusted certificate",
                 "write `roots = FILE`, the roots that clients' certificates must come from",
             ),
             (Some(path), _) => Some((mode, self.roots(path, &at.key("roots"))?)),
@@ -242,10 +249,10 @@ impl Check<'_, '_> {
             // RFC 7301, section 3.1.
             if !(1..=255).contains(&name.len()) {
                 let fix = "write 1 to 255 bytes, such as `h2` or `http/1.1`";
-                self.notes.add(&at.number(number), "no name of a protocol", fix);
+                self.notes.add(&at.number(number), "invalid length of a protocol name", fix);
                 are_all_good = false;
             } else if written[..number].contains(name) {
-                self.notes.add(&at.number(number), "the protocol is there twice", "leave one of the two out");
+                self.notes.add(&at.number(number), "duplicate protocol", "leave one of the two out");
                 are_all_good = false;
             }
         }
@@ -275,7 +282,7 @@ impl Check<'_, '_> {
         let named = match UpstreamTls::new(name) {
             Ok(named) => Some(named),
             Err(_) => {
-                let what = format!("`{name}` is no name that a certificate could be for");
+                let what = format!("no certificate could be for `{name}`");
                 self.notes.none(&at.key("server_name"), what, "write a host's name or an IP address")
             }
         };
@@ -321,7 +328,7 @@ impl Check<'_, '_> {
         let part = ("handshakes_per_peer", handshakes_per_peer, "handshakes", handshakes);
         for (name, part, whole, most) in parts.into_iter().chain([part]) {
             if part.is_some_and(|part| part > most) {
-                let what = format!("more than `{whole}`, which is {most}");
+                let what = format!("exceeds `{whole}`, which is {most}");
                 self.notes.add(&at.key(name), what, format!("write at most {most}, or raise `{whole}`"));
                 are_all_good = false;
             }
@@ -349,13 +356,13 @@ impl Check<'_, '_> {
         let most_readers = CacheConfig::READERS_MAX;
         if !(1..=most_readers).contains(&written.guest.readers) {
             let fix = format!("write 1 to {most_readers}");
-            return self.notes.none(&at.keys("guest.readers"), "so many instances cannot serve a cache", fix);
+            return self.notes.none(&at.keys("guest.readers"), "out of range", fix);
         }
         let of_class = match class {
             SizeClass::Small => &maxima.small,
             SizeClass::Large => &maxima.large,
         };
-        // What has no maximum is bounded by itself.
+        // A limit without a maximum is bounded by itself.
         let mut most = limits.clone();
         of_class.put_into(&mut most);
         most.lifetime = maxima.lifetime_s.map_or(most.lifetime, Duration::from_secs);
@@ -375,7 +382,7 @@ impl Check<'_, '_> {
             true => format!("write {least} to {most}"),
             false => "raise the maximum, or leave the tenant out".into(),
         };
-        self.notes.none(&at, format!("{why}{value} is out of its range"), fix)
+        self.notes.none(&at, format!("{why}{value} is out of range"), fix)
     }
 
     fn guest(&mut self, written: &file::Tenant, maxima: &file::Maxima, at: &At) -> Option<GuestSettings> {
@@ -391,7 +398,7 @@ impl Check<'_, '_> {
             }
         };
         if component.bytes.len() > bytes_max {
-            let what = format!("it has {} bytes, and `component_bytes` is {bytes_max}", component.bytes.len());
+            let what = format!("the file has {} bytes, but `component_bytes` is {bytes_max}", component.bytes.len());
             return self.notes.none(&at.key("component"), what, "raise `guest.limits.component_bytes`");
         }
         let properties = own.properties.iter();
@@ -417,7 +424,7 @@ impl Check<'_, '_> {
     }
 }
 
-/// Of a tenant's table, and of files.
+/// The digest of a tenant's table and of files.
 fn digest_with(written: &file::Tenant, files: &[Digest]) -> Digest {
     let mut all = serde_json::to_vec(written).expect("a tenant can be written as JSON");
     all.extend(files.iter().flatten());

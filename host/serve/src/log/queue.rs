@@ -1,7 +1,7 @@
 //! The queue between the threads that log and standard error.
 //!
-//! A thread that logs puts the line into the queue and goes on. One thread writes the lines, and it alone waits for whoever
-//! reads them. The queue is bounded. A line that finds no room is lost and counted, and so is a line whose write fails.
+//! A thread that logs puts the line into the queue and goes on. One thread writes the lines, and it alone waits for
+//! their reader. The queue is bounded. A line without room is lost and counted, and so is a line whose write fails.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +16,13 @@ use std::{
 
 /// The memory that waiting lines may take, some thousand lines.
 const BYTES_MAX: usize = 1 << 20;
-/// What a line takes beside its text.
+/// The memory of a line beside its text.
 const LINE_BYTES: usize = 64;
-/// A descriptor that somebody else has made non-blocking is tried again after so long.
+/// The time before another try, on a descriptor that another process has made non-blocking.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Lines that wait for the thread that writes them. The lock is held to add or to take a line, never while one is written.
+/// Lines that wait for the thread that writes them. A thread holds the lock to add or to take a line, never during a
+/// write.
 pub(super) struct Queue {
     waiting: Mutex<Waiting>,
     is_added: Condvar,
@@ -33,7 +34,7 @@ struct Waiting {
     lines: VecDeque<Box<[u8]>>,
     /// The sum over `lines`, each with [`LINE_BYTES`]; at most [`BYTES_MAX`].
     bytes: usize,
-    /// Whether a line has been taken and its write has not returned.
+    /// True while the write of a line is in progress.
     is_writing: bool,
 }
 
@@ -72,12 +73,12 @@ impl Queue {
     /// Waits until every line is written, or has failed, or the time is over.
     pub(super) fn flush(&self, time: Duration) {
         let is_busy = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
-        // Either way it goes on: the lines left are given up.
+        // The outcome is ignored: lines that are left are lost.
         drop(self.is_empty.wait_timeout_while(self.waiting(), time, is_busy));
     }
 
-    /// Writes lines for as long as the process lives. Calls `tell` with the number of lines lost since the last call, once the
-    /// log works and nothing waits.
+    /// Writes lines for as long as the process lives. Calls `tell` with the number of lines lost since the last call,
+    /// once the log works and nothing waits.
     pub(super) fn write(&self, mut sink: Sink, tell: impl Fn(u64)) {
         let mut told = 0;
         loop {
@@ -107,7 +108,7 @@ impl Queue {
         }
     }
 
-    /// Notes that the line taken last has been dealt with. Says whether no other waits.
+    /// Notes the end of a write. True if no line waits.
     fn done(&self) -> bool {
         let mut waiting = self.waiting();
         waiting.is_writing = false;
@@ -123,10 +124,10 @@ impl Queue {
     }
 }
 
-/// Standard error, without the lock of [`io::Stderr`]: while a write waits for the reader, nobody else waits for the lock.
+/// Standard error without the lock of [`io::Stderr`], so a write that waits for the reader holds up nobody else.
 #[derive(Default)]
 pub(super) struct Sink {
-    /// Whether the last line was written in part, as when the disk is full.
+    /// True if the last line was written only in part, for example on a full disk.
     is_torn: bool,
 }
 

@@ -1,17 +1,17 @@
-//! Sparklines: the last ten minutes in a small picture, and in words for who does not see it.
+//! Sparklines: the last ten minutes in a small picture, and in words for people who cannot see it.
 
 use maud::{Markup, html};
 
-use super::super::pieces::{counted, number, ratio};
+use crate::admin::pieces::{counted, number, ratio};
 use crate::history::{EVERY_S, Reading};
 
-/// As many as there are readings in ten minutes.
+/// The points of a picture: the readings of ten minutes.
 const POINTS: usize = 120;
-/// A point's place is a whole number each way: a page has many.
+/// The width. Coordinates are whole numbers, to keep a page with many pictures small.
 const WIDTH: usize = POINTS - 1;
 const HEIGHT: u32 = 48;
 
-/// The share that resumed, over the last minutes; gaps where there was no handshake.
+/// The share of handshakes that resumed, over the last minutes. A time without handshakes is a gap.
 pub(super) fn resumed(readings: &[Reading]) -> Markup {
     let points: Vec<Option<f64>> = readings
         .iter()
@@ -22,7 +22,7 @@ pub(super) fn resumed(readings: &[Reading]) -> Markup {
     picture("resumed", &points, &what)
 }
 
-/// Handshakes, over the last minutes, beside the most there were.
+/// The number of handshakes over the last minutes, relative to the maximum.
 pub(super) fn handshakes(readings: &[Reading]) -> Markup {
     let most = readings.iter().map(|reading| reading.handshakes).max().unwrap_or(0);
     let of_most = |reading: &Reading| Some(f64::from(reading.handshakes) / f64::from(most.max(1)));
@@ -32,13 +32,13 @@ pub(super) fn handshakes(readings: &[Reading]) -> Markup {
     picture("handshakes", &points, &what)
 }
 
-/// Handshakes of the last minutes, and those that resumed.
+/// The handshakes of the last minutes, and the resumed ones among them.
 pub(super) fn lately(readings: &[Reading]) -> (u64, u64) {
     let sum = |of: fn(&Reading) -> u32| readings.iter().map(|reading| u64::from(of(reading))).sum();
     (sum(|reading| reading.handshakes), sum(|reading| reading.resumed))
 }
 
-/// Values from 0 to 1, oldest first. The newest is at the right edge.
+/// Draws values from 0 to 1, oldest first. The newest is at the right edge.
 fn picture(class: &str, points: &[Option<f64>], what: &str) -> Markup {
     let runs = runs(points);
     let bottom = HEIGHT - 1;
@@ -48,7 +48,7 @@ fn picture(class: &str, points: &[Option<f64>], what: &str) -> Markup {
             line class="base" x1="0" y1=(bottom) x2=(WIDTH) y2=(bottom) {}
             @for run in &runs {
                 polygon points=(under(run)) {}
-                // One point alone would not be seen.
+                // A single point would be invisible.
                 polyline points=(if run.len() == 1 { text(&[run[0], run[0]]) } else { text(run) }) {}
             }
         }
@@ -57,7 +57,7 @@ fn picture(class: &str, points: &[Option<f64>], what: &str) -> Markup {
 
 type Point = (usize, u32);
 
-/// The points in the picture, those together between which there is no gap.
+/// The points in the picture, grouped into runs without a gap.
 fn runs(points: &[Option<f64>]) -> Vec<Vec<Point>> {
     let first = POINTS.saturating_sub(points.len());
     let mut runs = vec![Vec::new()];
@@ -72,13 +72,13 @@ fn runs(points: &[Option<f64>]) -> Vec<Vec<Point>> {
     runs
 }
 
-/// How far below the upper edge a value from 0 to 1 is. Half a line's width is left above and below.
+/// The distance of a value from 0 to 1 below the upper edge. Half a line's width stays free above and below.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the picture")]
 fn height(value: f64) -> u32 {
     2 + ((1.0 - value.clamp(0.0, 1.0)) * f64::from(HEIGHT - 4)).round() as u32
 }
 
-/// What is between a run and the bottom.
+/// The outline of the area between a run and the bottom.
 fn under(run: &[Point]) -> String {
     let ends = [run.last(), run.first()].into_iter().flatten().map(|(x, _)| (*x, HEIGHT - 1));
     text(&run.iter().copied().chain(ends).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! One tenant in full: how it is, what can be done with it, what its guest does, and what it may.
+//! The page of one tenant: its health, its actions, its guest's activity, and its limits.
 
 use std::time::Duration;
 
@@ -8,24 +8,22 @@ use innkeeper_proxy::{
 };
 use maud::{Markup, html};
 
-use super::{
-    super::{
-        Action,
+use super::{layout::Layout, spark};
+use crate::{
+    admin::{
+        action::Action,
         pieces::{Health, ago, bytes, count, fact, fuel_each, mean, number, ratio, since, time, trouble},
     },
-    Layout, spark,
-};
-use crate::{
     history::Reading,
     state::State,
     tenant_info::{TenantInfo, hex},
     tenants::Standing,
 };
 
-/// More server names than these are shown on demand.
+/// The server names that are shown at once. More are shown on demand.
 const NAMES_SHOWN: usize = 8;
 
-/// One tenant in full, below what has just been done with it, or why it was not.
+/// The page of one tenant, below the outcome of the last action.
 pub(in crate::admin) fn tenant(state: &State, name: &str, said: Option<Result<&str, &str>>) -> Option<Markup> {
     let infos = state.infos();
     let info = infos.iter().find(|info| info.name == name);
@@ -57,7 +55,7 @@ pub(in crate::admin) fn tenant(state: &State, name: &str, said: Option<Result<&s
     Some(Layout { title: &title, level: health.level, from: Some(&from), search: "" }.around(&main))
 }
 
-/// Takes the focus, so that it is heard first and the next key goes on from there.
+/// The outcome of an action. It takes the focus, so a screen reader reads it first and the next key goes on from there.
 fn what_was_said(said: Option<Result<&str, &str>>) -> Markup {
     html! {
         @match said {
@@ -150,16 +148,15 @@ fn front(stats: &TenantStats, readings: &[Reading]) -> Markup {
     }
 }
 
-/// What an action is called on its button, and what it comes to.
+/// The label of an action's button, and its effect.
 fn label_of(action: Action) -> (&'static str, &'static str) {
     match action {
-        Action::Upgrade => (
-            "Upgrade from file",
-            "Reads the component file again and puts its guest in the place of the running one. Sessions stay.",
-        ),
+        Action::Upgrade => {
+            ("Upgrade from file", "Reads the component file again and replaces the running guest. Sessions stay.")
+        }
         Action::Revoke => ("Revoke all sessions", "Wipes every session. Clients shake hands in full once more."),
         Action::Suspend => {
-            ("Suspend the guest", "Asks it no more, until it is resumed. Clients shake hands in full each time.")
+            ("Suspend the guest", "Stops asking it until you resume it. Clients shake hands in full each time.")
         }
         Action::Resume => ("Resume the guest", "Asks it again, and forgets its faults."),
     }
@@ -171,9 +168,9 @@ fn actions(name: &str, can_act: bool) -> Markup {
             h2 #actions { "Actions" }
             @if can_act {
                 form.card.actions method="post" action={ "/tenants/" (name) "/actions" } {
-                    // The Enter key in a field presses a form's first button: this one, which does nothing.
+                    // The Enter key in a field presses a form's first button. This one is disabled, so nothing happens.
                     button type="submit" disabled hidden {}
-                    // A browser that keeps the token keeps it under a name.
+                    // A browser stores the token under a name.
                     input type="text" name="user" value="innkeeper" autocomplete="username" readonly hidden;
                     p.token {
                         label for="token" { "Token" }
@@ -195,7 +192,7 @@ fn actions(name: &str, can_act: bool) -> Markup {
                     }
                 }
             } @else {
-                p.note { "There are none: write " code { "admin.token_file" } " in the configuration and start again." }
+                p.note { "Actions are off: write " code { "admin.token_file" } " in the file and start again." }
             }
         }
     }
@@ -240,7 +237,7 @@ fn lookups(cache: &CacheStats) -> Markup {
                 @for cause in missed {
                     @let label = format!("Missed, {}", cause.name());
                     @match cause {
-                        // As clients do.
+                        // Normal behaviour of clients.
                         Miss::Absent | Miss::Expired | Miss::Gone => (count(&label, cache.misses(*cause))),
                         _ => (trouble(&label, cache.misses(*cause))),
                     }
@@ -298,7 +295,7 @@ fn calls(cache: &CacheStats) -> Markup {
     }
 }
 
-/// The guest's own words are kept apart in direction, so that they move nothing around them.
+/// The recent events of a guest. The text of the guest is isolated in direction, so it moves nothing around it.
 fn recent_of(role: Role, recent: &Recent, now_ms: u64) -> Markup {
     let passed = |at_ms: u64| ago(Duration::from_millis(now_ms.saturating_sub(at_ms)));
     let faults = recent.faults.iter().rev();

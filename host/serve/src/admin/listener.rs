@@ -1,9 +1,10 @@
-//! The admin listener's connections: who gets in, and who gives way.
+//! The connections of the admin listener: their admission, and their displacement by newcomers.
 //!
-//! There are at most [`PLACES`] connections. When all places are taken, a newcomer takes the place of the one that has kept the
-//! listener waiting the longest, and next of one that reads a page. Only a connection whose action is under way keeps its place.
+//! The listener has [`PLACES`] places. Once all are taken, a newcomer displaces the connection that has kept the
+//! listener waiting longest, or else one that reads a page. Only a connection whose action is in progress keeps its
+//! place.
 //!
-//! When the process is out of file descriptors, the listener accepts with a spare one, see [`Spares`].
+//! When the process is out of file descriptors, the listener accepts with a spare one: see [`Spares`].
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -23,22 +24,24 @@ use super::{
 
 /// Connections at a time.
 pub(crate) const PLACES: usize = 64;
-/// An accept that failed is tried again after so long.
+/// The time before a failed accept is tried again.
 const AGAIN: Duration = Duration::from_millis(50);
-/// Out of descriptors, a connection gives way after so long only: it may be the one that the last spare one was for.
+/// The time a connection keeps its place when the process is out of descriptors: the last spare one may have been for
+/// it.
 const UNHURRIED: Duration = Duration::from_secs(1);
 
-pub(super) struct Door {
+/// The admin listener.
+pub(super) struct Listener {
     listener: TcpListener,
     router: Router,
     spares: Arc<Spares>,
     errors: AcceptErrors,
     places: Vec<(Arc<Visit>, AbortHandle)>,
-    /// Every connection, those that have given way and end included.
+    /// Every connection, including displaced ones that are about to end.
     tasks: JoinSet<()>,
 }
 
-impl Door {
+impl Listener {
     pub(super) fn new(listener: TcpListener, router: Router) -> io::Result<Self> {
         let (errors, places, tasks) = (AcceptErrors::default(), Vec::new(), JoinSet::new());
         Ok(Self { listener, router, spares: Arc::new(Spares::new()?), errors, places, tasks })
@@ -65,7 +68,7 @@ impl Door {
             };
             self.errors.log("connections of operators", &error);
             if is_out_of_files(&error) && self.spares.give_up_one() {
-                // The system looks for a descriptor first, and then whether anybody waits.
+                // The system checks for a descriptor first, and only then for a waiting connection.
                 tokio::select! {
                     biased;
                     accepted = self.listener.accept() => if let Ok((stream, _)) = accepted {
@@ -78,7 +81,7 @@ impl Door {
             }
             if is_out_of_files(&error) {
                 // Its descriptor becomes a spare one.
-                self.send_one_away(UNHURRIED);
+                self.displace_one(UNHURRIED);
             }
             sleep(AGAIN).await;
         }
@@ -88,7 +91,7 @@ impl Door {
         loop {
             while self.tasks.try_join_next().is_some() {}
             self.places.retain(|(_, task)| !task.is_finished());
-            if self.places.len() < PLACES || self.send_one_away(Duration::ZERO) {
+            if self.places.len() < PLACES || self.displace_one(Duration::ZERO) {
                 return;
             }
             // Every place belongs to an action.
@@ -96,10 +99,10 @@ impl Door {
         }
     }
 
-    /// Ends the connection that is the first to give way, of those that have been at it for so long. False if none does.
-    fn send_one_away(&mut self, least: Duration) -> bool {
+    /// Displaces one connection, of those in their stage for `least`. False if none can be displaced.
+    fn displace_one(&mut self, least: Duration) -> bool {
         let ranks = self.places.iter().enumerate();
-        let ranks = ranks.filter_map(|(number, (visit, _))| Some((visit.gives_way(least)?, number)));
+        let ranks = ranks.filter_map(|(number, (visit, _))| Some((visit.rank(least)?, number)));
         let Some((_, number)) = ranks.min() else { return false };
         self.places.swap_remove(number).1.abort();
         true

@@ -1,5 +1,6 @@
-//! Changes of tenants' guests, which may take a guest's time: compilation, `init`, upgrade, hand-over. Each tenant's are made one
-//! after another, the newest of those that wait; different tenants' beside each other, bounded by places and by the engines' room.
+//! The installation of guests: compilation, `init`, upgrade, handover. All of these may take a guest's time.
+//! Installations of one tenant come one after another, the newest of those that wait. Those of different tenants run in
+//! parallel, bounded by places and by the engines' room.
 
 use std::sync::Arc;
 
@@ -8,110 +9,64 @@ use innkeeper_proxy::{
     core::{Guest, OpenError},
 };
 use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, oneshot, watch},
+    sync::oneshot,
     task::{JoinHandle, spawn_blocking},
 };
 
 use crate::{
     config::{Bytes, Digest},
+    error::ActionError,
     guests::is_passing,
-    room::Room,
+    installer::Installed,
     running::{guest_problem, with_causes},
-    state::{ActionError, State},
+    state::State,
     tenant_info::GuestInfo,
     tenants::Job,
 };
 
-/// Changes of guests at a time. Each has a thread of the runtime, which has 512 for all that blocks.
-const CHANGES_AT_ONCE: usize = 64;
-
-/// Components loaded at a time: as many as are compiled at a time, so that none waits for the compiler longer than it may. One that
-/// has been compiled, or was refused, does not count.
-const LOADS_AT_ONCE: usize = 2;
-
-/// What bounds changes of guests.
-pub(crate) struct Seating {
-    places: Arc<Semaphore>,
-    loads: Arc<Semaphore>,
-    pub(crate) room: Arc<Room>,
-    /// How many changes have been begun and have not ended.
-    pending: watch::Sender<usize>,
-    runtime: Handle,
-}
-
-/// A change that has been begun, until it is dropped.
+/// Counts an installation in progress until it is dropped.
 struct Pending(Arc<State>);
 
 impl Pending {
     fn new(state: Arc<State>) -> Self {
-        state.seating.pending.send_modify(|pending| *pending += 1);
+        state.installer.pending.send_modify(|pending| *pending += 1);
         Self(state)
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.0.seating.pending.send_modify(|pending| *pending -= 1);
-    }
-}
-
-/// What came of a job.
-pub(crate) enum Seated {
-    /// The guest serves.
-    Done(GuestChange),
-    /// A newer one has come before it was begun.
-    Superseded,
-    /// The guest was refused; whatever served before goes on.
-    Refused(ActionError),
-}
-
-impl Seating {
-    /// Must be called within a tokio runtime.
-    pub(crate) fn new(room: Room) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(CHANGES_AT_ONCE)),
-            loads: Arc::new(Semaphore::new(LOADS_AT_ONCE)),
-            room: Arc::new(room),
-            pending: watch::Sender::new(0),
-            runtime: Handle::current(),
-        }
-    }
-
-    /// Waits until every change that has been begun has ended.
-    pub(crate) async fn settled(&self) {
-        // The sender is here.
-        let _ = self.pending.subscribe().wait_for(|pending| *pending == 0).await;
+        self.0.installer.pending.send_modify(|pending| *pending -= 1);
     }
 }
 
 impl State {
-    /// Begins a change of a tenant's guest, and says what came of it.
-    pub(crate) fn seat(self: &Arc<Self>, job: Job) -> JoinHandle<Seated> {
+    /// Begins to install a tenant's guest. The handle yields the outcome.
+    pub(crate) fn install(self: &Arc<Self>, job: Job) -> JoinHandle<Installed> {
         let pending = Pending::new(Arc::clone(self));
-        self.seating.runtime.spawn(async move {
+        self.installer.runtime.spawn(async move {
             let state = &pending.0;
-            let seated = tokio::select! {
-                // A job that is under way is not given up.
+            let ready = tokio::select! {
+                // A job that has begun is never given up.
                 biased;
                 () = job.superseded() => None,
                 ready = state.begin(&job) => Some(ready),
             };
-            let seated = match seated {
-                None => Seated::Superseded,
-                Some(Err(error)) => Seated::Refused(error),
+            let installed = match ready {
+                None => Installed::Superseded,
+                Some(Err(error)) => Installed::Refused(error),
                 Some(Ok(ready)) => state.change_guest(&job, ready).await,
             };
-            state.note_seated(&job, &seated);
-            seated
+            state.note_installed(&job, &installed);
+            installed
         })
     }
 
-    /// Does what can be given up: waits for the tenant's turn and for a place, compiles, waits for room.
+    /// Does the part that can be given up: waits for the tenant's turn and for a place, compiles, and waits for room.
     async fn begin(self: &Arc<Self>, job: &Job) -> Result<Ready, ActionError> {
         let turn = Arc::clone(&job.turn).lock_owned().await;
-        // Closed by nobody.
-        let place = Arc::clone(&self.seating.places).acquire_owned().await;
+        // Nobody closes this semaphore.
+        let place = Arc::clone(&self.installer.places).acquire_owned().await;
         let component = match &job.component {
             Some(component) => component.clone(),
             None => {
@@ -123,15 +78,15 @@ impl State {
         let digest = component.digest;
         let guest = self.load(component, job.guest.clone()).await?;
         let own = &job.guest;
-        // Those that are tried, and those that are on their way out.
-        let room = self.seating.room.take(own.class, own.instances.saturating_mul(2)).await;
-        Ok(Ready { guest, digest, held: Box::new((turn, place, room)) })
+        // Instances on trial, and instances on their way out.
+        let room = self.installer.room.take(own.class, own.instances.saturating_mul(2)).await;
+        Ok(Ready { guest, digest, guards: Box::new((turn, place, room)) })
     }
 
     async fn load(self: &Arc<Self>, component: Bytes, own: GuestInfo) -> Result<Arc<dyn Guest>, ActionError> {
         let load = match self.guests.has(&component, &own) {
             true => None,
-            false => Some(Arc::clone(&self.seating.loads).acquire_owned().await),
+            false => Some(Arc::clone(&self.installer.loads).acquire_owned().await),
         };
         let state = Arc::clone(self);
         let load = move || {
@@ -141,9 +96,9 @@ impl State {
         Ok(spawn_blocking(load).await.map_err(panicked)??)
     }
 
-    /// Does what cannot be given up.
-    async fn change_guest(self: &Arc<Self>, job: &Job, ready: Ready) -> Seated {
-        let Ready { guest, digest, held } = ready;
+    /// Does the part that cannot be given up.
+    async fn change_guest(self: &Arc<Self>, job: &Job, ready: Ready) -> Installed {
+        let Ready { guest, digest, guards } = ready;
         let (send, receive) = oneshot::channel();
         let (state, tenant, is_forced) = (Arc::clone(self), job.tenant.clone(), job.is_forced);
         let cache = job.guest.cache(&tenant);
@@ -158,36 +113,37 @@ impl State {
                 }),
                 changed => changed,
             };
-            // An error means that nobody waits any more.
+            // An error means that the waiter is gone.
             let _ = send.send(changed);
             drop(pending);
-            // What an upgrade has replaced has its room until it has been terminated. A tenant that is gone has none.
+            // Instances that an upgrade has replaced keep their room until they are terminated. An error means that the
+            // tenant is gone.
             let _ = state.proxy.settle_tenant(&tenant);
-            drop(held);
+            drop(guards);
         });
         match receive.await {
             Ok(Ok(change)) => {
                 self.set_guest_info(&job.tenant, GuestInfo { digest, ..job.guest.clone() });
-                Seated::Done(change)
+                Installed::Done(change)
             }
-            Ok(Err(error)) => Seated::Refused(error.into()),
-            Err(_) => Seated::Refused(ActionError::Panicked),
+            Ok(Err(error)) => Installed::Refused(error.into()),
+            Err(_) => Installed::Refused(ActionError::Panicked),
         }
     }
 
-    fn note_seated(&self, job: &Job, seated: &Seated) {
+    fn note_installed(&self, job: &Job, installed: &Installed) {
         let tenant = job.tenant.as_str();
-        match seated {
-            Seated::Superseded => {}
-            Seated::Done(change) => {
+        match installed {
+            Installed::Superseded => {}
+            Installed::Done(change) => {
                 let digest = self.guest_digest(tenant).unwrap_or(job.guest.digest);
-                self.tenants().seated(job, digest);
+                self.tenants().installed(job, digest);
                 let GuestChange { is_first, moved, upgrade, .. } = change;
                 tracing::info!(tenant, is_first, moved, is_upgraded = upgrade.is_some(), "guest serves");
             }
-            // Whoever took it away has said so.
-            Seated::Refused(ActionError::Tenant(TenantError::Unknown(_))) => {}
-            Seated::Refused(error) => self.note_guest_refused(job, error),
+            // The removal of the tenant has been logged.
+            Installed::Refused(ActionError::Tenant(TenantError::Unknown(_))) => {}
+            Installed::Refused(error) => self.note_guest_refused(job, error),
         }
     }
 
@@ -196,7 +152,7 @@ impl State {
         let is_upgrade = matches!(error, ActionError::Tenant(TenantError::Upgrade(_)));
         let has_guest = self.has_guest(tenant);
         let why = match error {
-            // The tenant's own error says no more than what is said around it.
+            // The outer error adds nothing to the log line below.
             ActionError::Tenant(TenantError::Upgrade(why)) => with_causes(why),
             error => self.with_source(|source| guest_problem(source, tenant, job.guest.class, error)).to_string(),
         };
@@ -214,16 +170,16 @@ impl State {
     }
 }
 
-/// What a change needs that cannot be given up.
+/// Everything that the final part of an installation needs.
 struct Ready {
     guest: Arc<dyn Guest>,
-    /// Of the component.
+    /// The digest of the component.
     digest: Digest,
-    /// The tenant's turn, a place and room, until the change has ended.
-    held: Box<dyn Send>,
+    /// The tenant's turn, a place and room, until the installation has ended.
+    guards: Box<dyn Send>,
 }
 
 fn panicked(error: tokio::task::JoinError) -> ActionError {
-    tracing::error!("a change of a guest has panicked, which is a fault of the server: {error}");
+    tracing::error!("the installation of a guest panicked, which is a bug of the server: {error}");
     ActionError::Panicked
 }
