@@ -153,7 +153,7 @@ fn the_schema_and_the_references_are_printed() {
     let schema: serde_json::Value = serde_json::from_str(&printed(&["--schema"])).expect("the schema is JSON");
     assert_eq!(schema["type"], "object");
     assert!(printed(&["--reference", "configuration"]).starts_with("# Configuration reference\n"));
-    assert!(printed(&["--reference", "metrics"]).contains("| `innkeeper_handshakes_total` | counter |"));
+    assert!(printed(&["--reference", "metrics"]).contains("- `innkeeper_handshakes_total` (counter, `tenant`"));
 }
 
 #[test]
