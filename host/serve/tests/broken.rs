@@ -228,7 +228,7 @@ fn shares_that_add_up_to_more_than_there_is_are_told() {
         "{said}"
     );
     let (_, said) = warnings("[tenants.shop.connections]\nreserve = 0");
-    assert!(said.contains("nothing is kept for some tenant"), "{said}");
+    assert!(said.contains("some tenant has no reserve"), "{said}");
 }
 
 #[test]
