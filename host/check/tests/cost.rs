@@ -6,9 +6,10 @@ use innkeeper_check::cost::{
     BaselineError, Growth, Item, Population, Price, PriceError, PriceOptions, Prices, compare, price, svg,
 };
 use innkeeper_core::{
-    Acc, CacheRef, Call, Callbacks, Claim, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, NativeLru, PartialKey,
-    Session, SizeClass,
+    Acc, CacheRef, Call, Callback, Callbacks, Fault, FoldFun, Guest, InitArgs, Key, Limits, NativeLru, Session,
+    SizeClass,
 };
+use innkeeper_doubles::{Intercept, intercepted};
 
 /// Native code that says what it burns, and may fail once there are too many sessions.
 #[derive(Clone, Copy)]
@@ -21,66 +22,68 @@ struct Metered {
 
 const METERED: Metered = Metered { lookup_fuel: 200, keeps: u32::MAX, held_max: u64::MAX, folds: true };
 
-struct Instance {
-    inner: Box<dyn Callbacks>,
+struct MeteredInstance {
     is: Metered,
     updates: u64,
 }
 
-impl Guest for Metered {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host, limits)?;
-        Ok(Box::new(Instance { inner, is: *self, updates: 0 }))
+impl Metered {
+    fn guest(self) -> Arc<dyn Guest> {
+        intercepted(Arc::new(NativeLru), move |_host| MeteredInstance { is: self, updates: 0 })
     }
 }
 
-impl Callbacks for Instance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        call.fuel = 1_000;
+impl Intercept for MeteredInstance {
+    fn before(&mut self, call: &mut Call) -> Result<(), Fault> {
+        call.fuel = match call.callback() {
+            Callback::Init => 1_000,
+            Callback::Update => 700,
+            Callback::Delete => 300,
+            Callback::Lookup => self.is.lookup_fuel,
+            Callback::SelectSession => 400,
+            Callback::Size => 50,
+            Callback::Foldl | Callback::Terminate => 0,
+        };
+        Ok(())
+    }
+    fn init(&mut self, inner: &mut dyn Callbacks, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
         match args.properties.first() {
             Some(property) => Err(Fault::Init { message: format!("property `{}` is unknown", property.name) }),
             None => {
                 let sessions_max = args.sessions_max.min(self.is.keeps);
-                self.inner.init(call, &InitArgs { sessions_max, ..args.clone() })
+                inner.init(call, &InitArgs { sessions_max, ..args.clone() })
             }
         }
     }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        call.fuel = 700;
+    fn update(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+        session: Session,
+    ) -> Result<(), Fault> {
         self.updates += 1;
-        match self.inner.size(call, cache)? >= self.is.held_max {
+        match inner.size(call, cache)? >= self.is.held_max {
             true => Err(Fault::OutOfFuel { grant: 700 }),
-            false => self.inner.update(call, cache, key, session),
+            false => inner.update(call, cache, key, session),
         }
     }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        call.fuel = 300;
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        call.fuel = self.is.lookup_fuel;
-        self.inner.lookup(call, cache, key)
-    }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        call.fuel = 400;
-        self.inner.select_session(call, cache, partial)
-    }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        call.fuel = 50;
-        self.inner.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        let size = self.inner.size(call, cache)?;
-        call.fuel = 500 * size;
+    fn foldl(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        fun: FoldFun,
+        acc: Acc,
+        cache: CacheRef,
+    ) -> Result<Acc, Fault> {
+        call.fuel = 500 * inner.size(call, cache)?;
         match self.is.folds {
-            true => self.inner.foldl(call, fun, acc, cache),
+            true => inner.foldl(call, fun, acc, cache),
             false => Err(Fault::Trap { reason: "no folds here".into() }),
         }
     }
-    fn memory_bytes(&self) -> Option<usize> {
+    fn memory_bytes(&self, _: &dyn Callbacks) -> Option<usize> {
         Some(65_536 + 96 * usize::try_from(self.updates).unwrap_or(0))
     }
 }
@@ -121,7 +124,7 @@ fn native_code_has_every_row_within_its_bounds() {
 
 #[test]
 fn fuel_and_memory_are_told_as_they_are() {
-    let prices = priced(&METERED, &[1_000]);
+    let prices = priced(&*METERED.guest(), &[1_000]);
     let population = &prices.populations[0];
     for (item, fuel) in [(Item::LookupHit, 200), (Item::UpdateFull, 700), (Item::Delete, 300), (Item::Init, 1_000)] {
         let spread = row(population, item).fuel;
@@ -142,14 +145,14 @@ fn fuel_and_memory_are_told_as_they_are() {
 #[test]
 fn a_row_ends_with_its_fuel() {
     let options = PriceOptions { fuel: 1_000, ..options(&[100]) };
-    let prices = price(&METERED, &Limits::new(SizeClass::Small), &options, None).unwrap();
+    let prices = price(&*METERED.guest(), &Limits::new(SizeClass::Small), &options, None).unwrap();
     assert_eq!(row(&prices.populations[0], Item::LookupHit).calls, 5);
 }
 
 #[test]
 fn a_number_of_sessions_that_is_too_much_spoils_no_other() {
     let limited = Metered { held_max: 1_500, ..METERED };
-    let prices = priced(&limited, &[100, 2_000]);
+    let prices = priced(&*limited.guest(), &[100, 2_000]);
     let [small, large] = &prices.populations[..] else { panic!("there are two") };
     assert_eq!((small.prices.len(), &small.fault), (Item::ALL.len(), &None));
     assert_eq!(large.held, 1_500);
@@ -158,7 +161,7 @@ fn a_number_of_sessions_that_is_too_much_spoils_no_other() {
 
 #[test]
 fn a_guest_that_keeps_fewer_is_priced_with_those() {
-    let prices = priced(&Metered { keeps: 200, ..METERED }, &[1_000]);
+    let prices = priced(&*Metered { keeps: 200, ..METERED }.guest(), &[1_000]);
     let population = &prices.populations[0];
     assert_eq!((population.held, &population.fault), (200, &None));
     assert!(population.prices.iter().all(|price| price.wrong == 0), "{:?}", population.prices);
@@ -167,7 +170,7 @@ fn a_guest_that_keeps_fewer_is_priced_with_those() {
 
 #[test]
 fn a_row_that_fails_spoils_no_other() {
-    let prices = priced(&Metered { folds: false, ..METERED }, &[100]);
+    let prices = priced(&*Metered { folds: false, ..METERED }.guest(), &[100]);
     let population = &prices.populations[0];
     let foldl = row(population, Item::Foldl);
     assert_eq!((foldl.calls, foldl.fault.as_deref()), (0, Some("call 1: the guest trapped: no folds here")));
@@ -178,7 +181,7 @@ fn a_row_that_fails_spoils_no_other() {
 #[test]
 fn a_replay_that_would_burn_too_much_is_not_made() {
     let options = PriceOptions { replay_fuel: 1_000_000, ..options(&[1_400, 2_000_000]) };
-    let prices = price(&METERED, &Limits::new(SizeClass::Small), &options, None).unwrap();
+    let prices = price(&*METERED.guest(), &Limits::new(SizeClass::Small), &options, None).unwrap();
     let faults: Vec<_> = prices.populations.iter().map(|population| population.fault.as_deref()).collect();
     assert_eq!(faults, [None, Some("2000000 updates would burn about 1400 million fuel")]);
 }
@@ -186,7 +189,7 @@ fn a_replay_that_would_burn_too_much_is_not_made() {
 #[test]
 fn no_time_is_said_and_not_waited_for() {
     let options = PriceOptions { population: Duration::ZERO, ..options(&[100]) };
-    let prices = price(&METERED, &Limits::new(SizeClass::Small), &options, None).unwrap();
+    let prices = price(&*METERED.guest(), &Limits::new(SizeClass::Small), &options, None).unwrap();
     assert_eq!(prices.populations[0].fault.as_deref(), Some("no time was left after 0 of 100 updates"));
 }
 
@@ -195,9 +198,9 @@ fn what_cannot_be_priced_at_all_is_an_error() {
     let limits = Limits::new(SizeClass::Small);
     let property = innkeeper_core::Property { name: "colour".into(), value: "red".into() };
     let refused = PriceOptions { properties: vec![property], ..options(&[100]) };
-    let refused = price(&METERED, &limits, &refused, None);
+    let refused = price(&*METERED.guest(), &limits, &refused, None);
     assert!(matches!(refused, Err(PriceError::Guest(Fault::Init { .. }))), "{refused:?}");
-    let too_many = price(&METERED, &limits, &options(&[1 << 24]), None);
+    let too_many = price(&*METERED.guest(), &limits, &options(&[1 << 24]), None);
     assert!(matches!(too_many, Err(PriceError::Limit(_))), "{too_many:?}");
 }
 
@@ -207,24 +210,24 @@ fn fuel_is_the_same_in_every_run() {
         let prices = prices.populations.into_iter().flat_map(|population| population.prices);
         prices.map(|price| (price.item, price.calls, price.fuel)).collect()
     };
-    assert_eq!(fuel(priced(&METERED, &[100, 1_000])), fuel(priced(&METERED, &[100, 1_000])));
+    assert_eq!(fuel(priced(&*METERED.guest(), &[100, 1_000])), fuel(priced(&*METERED.guest(), &[100, 1_000])));
 }
 
 #[test]
 fn a_baseline_tells_what_has_grown_and_what_is_gone() {
-    let written = serde_json::to_string(&priced(&METERED, &[100])).unwrap();
+    let written = serde_json::to_string(&priced(&*METERED.guest(), &[100])).unwrap();
     let baseline = Prices::from_json(&written).unwrap();
     assert_eq!(compare(&baseline, &baseline, 0.0), []);
-    let now = priced(&Metered { lookup_fuel: 210, ..METERED }, &[100]);
+    let now = priced(&*Metered { lookup_fuel: 210, ..METERED }.guest(), &[100]);
     let grown = |item| Growth { sessions: 100, item, before: 200, now: Some(210) };
     assert_eq!(compare(&now, &baseline, 4.9), [grown(Item::LookupHit), grown(Item::LookupMiss)]);
     assert_eq!(compare(&now, &baseline, 5.0), []);
     assert_eq!(grown(Item::LookupHit).to_string(), "lookup, hit at 100 sessions: 210 fuel, 5.0 % more than 200");
-    let now = priced(&Metered { folds: false, ..METERED }, &[100]);
+    let now = priced(&*Metered { folds: false, ..METERED }.guest(), &[100]);
     let gone = Growth { sessions: 100, item: Item::Foldl, before: 58_000, now: None };
     assert_eq!(gone.to_string(), "foldl at 100 sessions: not priced, where it was 58000 fuel");
     assert_eq!(compare(&now, &baseline, 5.0), [gone]);
-    assert_eq!(compare(&priced(&METERED, &[101]), &baseline, 5.0).len(), Item::ALL.len());
+    assert_eq!(compare(&priced(&*METERED.guest(), &[101]), &baseline, 5.0).len(), Item::ALL.len());
 }
 
 #[test]
@@ -251,7 +254,7 @@ fn is_balanced(svg: &str) -> bool {
 
 #[test]
 fn a_plot_is_well_formed_and_names_every_row() {
-    let mut prices = priced(&METERED, &[100, 300, 1_000]);
+    let mut prices = priced(&*METERED.guest(), &[100, 300, 1_000]);
     for population in 1..=3 {
         let drawn = svg(&prices);
         assert!(drawn.starts_with("<svg ") && is_balanced(&drawn), "{drawn}");
@@ -273,7 +276,7 @@ fn a_plot_is_well_formed_and_names_every_row() {
 
 #[test]
 fn names_in_a_plot_do_not_cover_each_other() {
-    let drawn = svg(&priced(&METERED, &[100, 1_000]));
+    let drawn = svg(&priced(&*METERED.guest(), &[100, 1_000]));
     let names = drawn.lines().filter(|line| line.starts_with("<text class=\"name\""));
     let height = |line: &str| line.split("y=\"").nth(1)?.split('"').next()?.parse::<f64>().ok();
     let mut heights: Vec<f64> = names.map(|line| height(line).unwrap()).collect();

@@ -11,90 +11,13 @@ use std::{
 };
 
 use innkeeper_core::{
-    Acc, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun, Guest,
-    Host, InitArgs, Key, Limits, Mailbox, Miss, Name, NativeLru, OpenError, Owner, Owners, PartialKey, Reader, Refusal,
-    Role, Secret, Session, SizeClass,
+    CacheConfig, CacheState, Callback, Clock, Fault, FaultKind, Guest, Mailbox, Miss, NativeLru, OpenError, Owner,
+    Owners, Reader, Refusal, Secret,
 };
+use innkeeper_doubles::{come_back, hooked, name, patient, secret};
 
-/// What a test does in each callback of a guest, before the guest itself.
-type Hook = Arc<dyn Fn(Callback) -> Result<(), Fault> + Send + Sync>;
-
-/// The native guest with a hook before each callback.
-struct Hooked(Hook);
-
-struct HookedInstance {
-    hook: Hook,
-    inner: Box<dyn Callbacks>,
-}
-
-impl Guest for Hooked {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host, limits)?;
-        Ok(Box::new(HookedInstance { hook: Arc::clone(&self.0), inner }))
-    }
-}
-
-impl Callbacks for HookedInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        (self.hook)(Callback::Init)?;
-        self.inner.init(call, args)
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        (self.hook)(Callback::Terminate)?;
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        (self.hook)(Callback::Update)?;
-        self.inner.update(call, cache, key, session)
-    }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        (self.hook)(Callback::Delete)?;
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        (self.hook)(Callback::Lookup)?;
-        self.inner.lookup(call, cache, key)
-    }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.inner.select_session(call, cache, partial)
-    }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.inner.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.inner.foldl(call, fun, acc, cache)
-    }
-}
-
-fn config() -> CacheConfig {
-    let mut config = CacheConfig::new("test", Role::Server, Limits::new(SizeClass::Small));
-    // Nothing may be missed here because the machine is busy.
-    config.limits.read.time = Duration::from_secs(10);
-    config
-}
-
-fn open(owners: &Owners, config: CacheConfig, hook: Hook) -> (Owner<Secret>, Reader<Secret>) {
-    owners.open(config, Arc::new(Hooked(hook))).expect("the cache opens")
-}
-
-fn name(id: &[u8]) -> Name<'_> {
-    Name { partial: b"a", id }
-}
-
-fn secret() -> Secret {
-    Secret::new(b"session".to_vec())
-}
-
-/// Moves the clock past a backoff, and waits until every instance runs.
-fn come_back(owners: &Owners, owner: &mut Owner<Secret>) {
-    owners.clock().advance(1_000);
-    for _ in 0..1_000_000 {
-        owner.settle();
-        if owner.stats().state == CacheState::Running {
-            return;
-        }
-    }
-    panic!("the cache does not come back");
+fn open(owners: &Owners, config: CacheConfig, guest: Arc<dyn Guest>) -> (Owner<Secret>, Reader<Secret>) {
+    owners.open(config, guest).expect("the cache opens")
 }
 
 #[test]
@@ -103,22 +26,22 @@ fn after_any_fault_the_cache_comes_back_by_itself_with_every_session() {
     for kind in [FaultKind::Trap, FaultKind::Panic] {
         for callback in [Callback::Lookup, Callback::Update, Callback::Delete] {
             let strikes = Arc::new(Mutex::new(0));
-            let hook = Arc::clone(&strikes);
-            let hook = Arc::new(move |called| {
-                let is_struck = called == callback && {
-                    let mut strikes = hook.lock().unwrap();
+            let left = Arc::clone(&strikes);
+            let guest = hooked(move |call| {
+                let is_struck = call.callback() == callback && {
+                    let mut strikes = left.lock().unwrap();
                     *strikes -= 1;
                     *strikes == -1
                 };
                 match kind {
-                    // A bug of the host's own, without the noise of one.
+                    // A bug of the host, without the message of a panic.
                     FaultKind::Panic if is_struck => std::panic::resume_unwind(Box::new(())),
                     _ if is_struck => Err(Fault::Trap { reason: "struck".into() }),
                     _ => Ok(()),
                 }
             });
             *strikes.lock().unwrap() = i32::MAX;
-            let (mut owner, reader) = open(&owners, config(), hook);
+            let (mut owner, reader) = open(&owners, patient(), guest);
             for id in 0..20_u8 {
                 owner.update(name(&[id]), secret()).unwrap();
             }
@@ -140,17 +63,17 @@ fn after_any_fault_the_cache_comes_back_by_itself_with_every_session() {
 fn with_two_readers_a_fault_in_one_leaves_the_other() {
     let owners = Owners::new(1, Clock::manual());
     let strikes = Arc::new(Mutex::new(1));
-    let hook = Arc::new(move |called| {
+    let guest = hooked(move |call| {
         let mut strikes = strikes.lock().unwrap();
-        if called == Callback::Lookup && *strikes > 0 {
+        if call.callback() == Callback::Lookup && *strikes > 0 {
             *strikes -= 1;
             return Err(Fault::Stack { limit_bytes: 1 });
         }
         Ok(())
     });
-    let mut config = config();
+    let mut config = patient();
     config.readers = 2;
-    let (mut owner, reader) = open(&owners, config, hook);
+    let (mut owner, reader) = open(&owners, config, guest);
     owner.update(name(b"1"), secret()).unwrap();
     assert!(reader.lookup(name(b"1")).is_none());
     assert!(reader.lookup(name(b"1")).is_some(), "the other instance answers");
@@ -158,29 +81,29 @@ fn with_two_readers_a_fault_in_one_leaves_the_other() {
     assert!(reader.lookup(name(b"1")).is_some());
 }
 
-/// A guest whose `update` waits for leave each time, and tells when it has begun.
-fn gated() -> (Hook, Receiver<()>, Sender<()>) {
+/// A guest whose `update` reports its begin, then waits for permission.
+fn gated() -> (Arc<dyn Guest>, Receiver<()>, Sender<()>) {
     let (begin, begun) = channel();
     let (leave, left) = channel();
     let gate = Mutex::new((begin, left));
-    let hook = Arc::new(move |called| {
-        if called == Callback::Update {
+    let guest = hooked(move |call| {
+        if call.callback() == Callback::Update {
             let gate = gate.lock().unwrap();
-            // A test that has ended waits for nothing and gives no leave.
+            // After the test has ended both channels are closed.
             let _ = gate.0.send(());
             let _ = gate.1.recv();
         }
         Ok(())
     });
-    (hook, begun, leave)
+    (guest, begun, leave)
 }
 
 #[test]
 fn a_storm_on_one_cache_delays_another_by_one_call() {
     let owners = Owners::new(1, Clock::manual());
-    let (hook, begun, leave) = gated();
-    let (stormy, stormy_reader) = open(&owners, config(), hook);
-    let (calm, calm_reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    let (guest, begun, leave) = gated();
+    let (stormy, stormy_reader) = open(&owners, patient(), guest);
+    let (calm, calm_reader) = owners.open::<Secret>(patient(), Arc::new(NativeLru)).unwrap();
     for id in 0..100_u8 {
         assert!(stormy_reader.mailbox().update(name(&[id]), secret()));
     }
@@ -200,10 +123,10 @@ fn a_storm_on_one_cache_delays_another_by_one_call() {
 #[test]
 fn a_full_mailbox_drops_and_counts() {
     let owners = Owners::new(1, Clock::manual());
-    let (hook, begun, leave) = gated();
-    let mut config = config();
+    let (guest, begun, leave) = gated();
+    let mut config = patient();
     config.limits.mailbox = 10;
-    let (mut owner, reader) = open(&owners, config, hook);
+    let (mut owner, reader) = open(&owners, config, guest);
     assert!(reader.mailbox().update(name(b"first"), secret()));
     begun.recv().unwrap();
     let posted = (0..100_u8).filter(|id| reader.mailbox().update(name(&[*id]), secret())).count();
@@ -216,7 +139,7 @@ fn a_full_mailbox_drops_and_counts() {
 #[test]
 fn a_session_that_is_too_large_is_refused_and_nothing_changes() {
     let owners = Owners::new(1, Clock::manual());
-    let mut config = config();
+    let mut config = patient();
     config.limits.session_bytes = 100;
     let (mut owner, reader) = owners.open::<Secret>(config, Arc::new(NativeLru)).unwrap();
     owner.update(name(b"1"), secret()).unwrap();
@@ -231,7 +154,7 @@ fn a_session_that_is_too_large_is_refused_and_nothing_changes() {
 fn expired_sessions_are_misses_and_are_swept() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(patient(), Arc::new(NativeLru)).unwrap();
     owner.update(name(b"old"), secret()).unwrap();
     clock.advance(12 * 60 * 60 * 1_000);
     owner.update(name(b"new"), secret()).unwrap();
@@ -248,9 +171,9 @@ fn expired_sessions_are_misses_and_are_swept() {
 #[test]
 fn a_limit_out_of_range_is_refused_by_name() {
     let owners = Owners::new(1, Clock::manual());
-    let mut none = config();
+    let mut none = patient();
     none.limits.sessions = 0;
-    let mut many = config();
+    let mut many = patient();
     many.readers = 65;
     for (config, message) in [
         (none, "limit `sessions` is 0: it must be from 1 to 16777214"),
@@ -264,15 +187,15 @@ fn a_limit_out_of_range_is_refused_by_name() {
 #[test]
 fn init_that_fails_opens_no_cache() {
     let owners = Owners::new(1, Clock::manual());
-    let hook: Hook = Arc::new(|_| Err(Fault::Init { message: "no".into() }));
-    let refused = owners.open::<Secret>(config(), Arc::new(Hooked(hook))).err().expect("it is refused");
+    let guest = hooked(|_| Err(Fault::Init { message: "no".into() }));
+    let refused = owners.open::<Secret>(patient(), guest).err().expect("it is refused");
     assert!(matches!(refused, OpenError::Guest(Fault::Init { .. })), "{refused}");
 }
 
 #[test]
 fn when_the_threads_end_every_cache_ends() {
     let owners = Owners::new(2, Clock::manual());
-    let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(patient(), Arc::new(NativeLru)).unwrap();
     owner.update(name(b"1"), secret()).unwrap();
     drop(owners);
     assert_eq!(owner.update(name(b"2"), secret()), Err(Refusal::Ended));
@@ -285,8 +208,8 @@ fn when_the_threads_end_every_cache_ends() {
 #[test]
 fn a_read_waits_for_a_session_on_its_way_and_for_nothing_else() {
     let owners = Owners::new(1, Clock::manual());
-    let (hook, begun, leave) = gated();
-    let (mut owner, reader) = open(&owners, config(), hook);
+    let (guest, begun, leave) = gated();
+    let (mut owner, reader) = open(&owners, patient(), guest);
     assert!(reader.mailbox().update(name(b"1"), secret()));
     begun.recv().unwrap();
     assert!(!reader.holds(name(b"1")) && reader.may_hold(name(b"1")), "the guest has not heard of it yet");
@@ -308,13 +231,13 @@ fn a_read_waits_for_a_session_on_its_way_and_for_nothing_else() {
 #[test]
 fn a_suspended_cache_is_not_asked_by_any_reader() {
     let owners = Owners::new(1, Clock::manual());
-    let hook = Arc::new(|called| match called {
+    let guest = hooked(|call| match call.callback() {
         Callback::Lookup => Err(Fault::Stack { limit_bytes: 1 }),
         _ => Ok(()),
     });
-    let mut config = config();
+    let mut config = patient();
     config.readers = 2;
-    let (mut owner, reader) = open(&owners, config, hook);
+    let (mut owner, reader) = open(&owners, config, guest);
     owner.update(name(b"1"), secret()).unwrap();
     while owner.stats().state != CacheState::Suspended {
         assert!(owner.stats().faults(FaultKind::Stack) < 8, "eight faults suspend");
@@ -338,20 +261,20 @@ fn what_is_revoked_while_the_guest_is_asked_is_not_found() {
     let owners = Owners::new(1, Clock::manual());
     let revoker: Arc<Mutex<Option<Mailbox<Secret>>>> = Arc::default();
     let within = Arc::clone(&revoker);
-    let hook: Hook = Arc::new(move |called| {
-        if let (Callback::Lookup, Some(mailbox)) = (called, &*within.lock().unwrap()) {
+    let guest = hooked(move |call| {
+        if let (Callback::Lookup, Some(mailbox)) = (call.callback(), &*within.lock().unwrap()) {
             mailbox.revoke();
         }
         Ok(())
     });
-    let (mut owner, reader) = open(&owners, config(), hook);
+    let (mut owner, reader) = open(&owners, patient(), guest);
     *revoker.lock().unwrap() = Some(reader.mailbox().clone());
     owner.update(name(b"1"), secret()).unwrap();
     assert_eq!(reader.take(name(b"1")), None);
     owner.update(name(b"1"), secret()).unwrap();
     assert_eq!(reader.lookup(name(b"1")), None);
     assert_eq!((reader.stats().misses(Miss::Gone), reader.stats().false_claims), (2, 0));
-    // The guest holds a way to the cache, which holds the guest.
+    // Breaks the reference cycle between guest and cache.
     *revoker.lock().unwrap() = None;
 }
 
@@ -359,7 +282,7 @@ fn what_is_revoked_while_the_guest_is_asked_is_not_found() {
 fn a_session_may_have_a_shorter_life_than_its_cache_gives() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(patient(), Arc::new(NativeLru)).unwrap();
     let terms = reader.mailbox().terms();
     reader.mailbox().update_on(name(b"short"), secret(), terms.lifetime(Duration::from_secs(10)));
     reader.mailbox().update_on(name(b"long"), secret(), terms.lifetime(Duration::MAX));

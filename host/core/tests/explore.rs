@@ -1,8 +1,11 @@
-//! Owner, readers and mailbox under schedules that an explorer chooses. Run by `cargo xtask explore`.
+//! Owner, readers and mailbox under schedules that an explorer picks. `cargo xtask explore` runs them.
 //!
-//! Each scenario is small, and runs under many schedules: random ones, and ones with few preemptions at places that hurt.
-//! A schedule that fails is printed, and `shuttle::replay` runs it again. A wait that nobody ends is a deadlock, and fails:
-//! no time passes here but on the manual clock.
+//! Each scenario is small, and runs under many schedules: random ones, and ones with few preemptions at critical
+//! places. A failing schedule is printed, and `shuttle::replay` repeats it. Time passes only on the manual clock, so a
+//! wait that nobody ends is a deadlock and fails.
+//!
+//! The explorer leaves out weak memory orderings (it treats every atomic as sequentially consistent), deadlines, and
+//! the polling window of the owner thread.
 
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
@@ -13,10 +16,10 @@ use std::sync::{
 };
 
 use innkeeper_core::{
-    Acc, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun, Guest,
-    Host, InitArgs, Key, Limits, Mailbox, Name, NativeLru, Owner, Owners, PartialKey, Reader, Refusal, Role, Session,
-    SizeClass, Value, ZeroizeOnDrop,
+    CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Clock, Fault, FaultKind, Guest, InitArgs, Limits,
+    Mailbox, Name, NativeLru, Owner, Owners, Reader, Refusal, Role, SizeClass, Value, ZeroizeOnDrop,
 };
+use innkeeper_doubles::{Intercept, TestCache, hooked, intercepted, name};
 use shuttle::{
     Config, Runner,
     rand::{Rng as _, thread_rng},
@@ -24,16 +27,16 @@ use shuttle::{
     thread,
 };
 
-/// How many schedules of each kind a scenario is run under.
+/// The number of schedules of each kind for a scenario.
 const SCHEDULES: usize = 20_000;
 
-/// How many preemptions, and one more, the schedules of the second kind have.
+/// The number of preemptions in schedules of the second kind, plus one.
 const DEPTH: usize = 3;
 
 /// Runs a scenario under random schedules, and under ones with few preemptions.
 fn explore(scenario: fn()) {
     let mut config = Config::new();
-    // A guest's call goes deep in a build that is not optimised.
+    // A guest's call needs much stack in an unoptimised build.
     config.stack_size = 1 << 18;
     config.silence_warnings = true;
     config.ungraceful_shutdown_config.immediately_return_on_panic = true;
@@ -42,7 +45,7 @@ fn explore(scenario: fn()) {
     assert_eq!((random, preempted), (SCHEDULES, SCHEDULES), "every schedule has been run");
 }
 
-/// A session that says twice what it is, and is counted while it lives.
+/// A session that contains its identity twice, and is counted while it lives.
 struct Note {
     id: u8,
     version: u8,
@@ -71,89 +74,34 @@ impl Value for Note {
     }
 }
 
-/// What a test does in each callback of a guest, before the guest itself.
-type Hook = Arc<dyn Fn(Callback) -> Result<(), Fault> + Send + Sync>;
+/// A change to the native guest: it keeps up to this many sessions, whatever the cache's maximum.
+struct Keeps(u32);
 
-/// The native guest with a hook before each callback.
-struct Hooked {
-    hook: Hook,
-    /// How many sessions it is told that it may keep, where that is not what the cache may hold.
-    sessions_max: Option<u32>,
-}
-
-struct HookedInstance {
-    hook: Hook,
-    sessions_max: Option<u32>,
-    inner: Box<dyn Callbacks>,
-}
-
-impl Guest for Hooked {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host, limits)?;
-        Ok(Box::new(HookedInstance { hook: Arc::clone(&self.hook), sessions_max: self.sessions_max, inner }))
+impl Intercept for Keeps {
+    fn init(&mut self, inner: &mut dyn Callbacks, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+        inner.init(call, &InitArgs { sessions_max: self.0, ..args.clone() })
     }
 }
 
-fn hooked(hook: impl Fn(Callback) -> Result<(), Fault> + Send + Sync + 'static) -> Arc<Hooked> {
-    Arc::new(Hooked { hook: Arc::new(hook), sessions_max: None })
-}
-
-impl Callbacks for HookedInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        (self.hook)(Callback::Init)?;
-        let sessions_max = self.sessions_max.unwrap_or(args.sessions_max);
-        self.inner.init(call, &InitArgs { sessions_max, ..args.clone() })
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        (self.hook)(Callback::Terminate)?;
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        (self.hook)(Callback::Update)?;
-        self.inner.update(call, cache, key, session)
-    }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        (self.hook)(Callback::Delete)?;
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        (self.hook)(Callback::Lookup)?;
-        self.inner.lookup(call, cache, key)
-    }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.inner.select_session(call, cache, partial)
-    }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.inner.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.inner.foldl(call, fun, acc, cache)
-    }
-}
-
-/// Faults in chosen calls of one callback, counted from the first over all instances, until it is told to stop.
-fn strikes(callback: Callback, calls: [u32; 2], stop: Arc<AtomicBool>) -> Arc<Hooked> {
+/// A guest that faults in chosen calls of one callback, counted over all instances, until `stop`.
+fn strikes(callback: Callback, calls: [u32; 2], stop: Arc<AtomicBool>) -> Arc<dyn Guest> {
     let called = AtomicU32::new(0);
     let is_struck = move |now| now == callback && calls.contains(&called.fetch_add(1, Ordering::AcqRel));
-    hooked(move |now| match is_struck(now) && !stop.load(Ordering::Acquire) {
+    hooked(move |call| match is_struck(call.callback()) && !stop.load(Ordering::Acquire) {
         true => Err(Fault::Trap { reason: "struck".into() }),
         false => Ok(()),
     })
 }
 
-/// One cache on one owner thread.
+/// One cache, whose sessions are counted.
 struct House {
-    owners: Owners,
-    owner: Owner<Note>,
-    reader: Reader<Note>,
+    cache: TestCache<Note>,
     live: Arc<AtomicUsize>,
 }
 
 impl House {
     fn open(config: CacheConfig, guest: Arc<dyn Guest>) -> Self {
-        let owners = Owners::new(1, Clock::manual());
-        let (owner, reader) = owners.open(config, guest).expect("the cache opens");
-        Self { owners, owner, reader, live: Arc::default() }
+        Self { cache: TestCache::open(config, guest), live: Arc::default() }
     }
 
     fn honest() -> Self {
@@ -166,41 +114,41 @@ impl House {
 
     fn update(&mut self, id: u8, version: u8) -> Result<(), Refusal> {
         let note = self.note(id, version);
-        self.owner.update(name(&[id]), note)
+        self.cache.owner.update(name(&[id]), note)
     }
 
     /// Moves the clock past a backoff, and waits until every instance runs.
     fn come_back(&mut self) {
         for _ in 0..1_000 {
-            // Each time, since a reader may strike again meanwhile.
-            self.owners.clock().advance(1_000);
-            self.owner.settle();
-            if self.owner.stats().state == CacheState::Running {
+            // In every round, since a reader may cause another fault meanwhile.
+            self.cache.owners.clock().advance(1_000);
+            self.cache.owner.settle();
+            if self.cache.owner.stats().state == CacheState::Running {
                 return;
             }
         }
         panic!("the cache does not come back");
     }
 
-    /// Once all is quiet, guest and vault agree, and both have these sessions.
+    /// Settles the cache, and checks that guest and vault have exactly these sessions.
     #[track_caller]
     fn check_quiet(&mut self, ids: &[u8]) {
-        self.owner.settle();
-        let size = self.reader.size();
+        self.cache.owner.settle();
+        let size = self.cache.reader.size();
         assert_eq!((size.held, size.claimed), (ids.len(), Some(ids.len() as u64)));
         for id in ids {
-            // Once for each instance that there may be.
-            assert!(lookup(&self.reader, *id).is_some(), "session {id} is lost");
-            assert!(lookup(&self.reader, *id).is_some(), "session {id} is lost");
+            // Twice, for a second instance.
+            assert!(lookup(&self.cache.reader, *id).is_some(), "session {id} is lost");
+            assert!(lookup(&self.cache.reader, *id).is_some(), "session {id} is lost");
         }
-        let folded = self.reader.foldl(0, |n, _| n + 1);
+        let folded = self.cache.reader.foldl(0, |n, _| n + 1);
         assert_eq!(folded, Ok(ids.len()));
     }
 
-    /// Ends everything. No session may be left anywhere but in the hands of a test.
+    /// Ends everything, and checks that no session is left.
     #[track_caller]
     fn check_end(self) {
-        drop(self.owners);
+        drop(self.cache.owners);
         assert_eq!(self.live.load(Ordering::Acquire), 0, "every session is wiped");
     }
 }
@@ -216,11 +164,7 @@ fn note(live: &Arc<AtomicUsize>, id: u8, version: u8) -> Note {
     Note { id, version, again: [id, version], live: Arc::clone(live) }
 }
 
-fn name(id: &[u8]) -> Name<'_> {
-    Name { partial: b"a", id }
-}
-
-/// Looks up, and checks that what is found is whole and of that name. Gives its version.
+/// Looks a session up, checks that it is whole and has that name, and returns its version.
 #[track_caller]
 fn lookup(reader: &Reader<Note>, id: u8) -> Option<u8> {
     reader.lookup(name(&[id])).map(|note| version(&note, id))
@@ -241,7 +185,7 @@ fn post(mailbox: &Mailbox<Note>, live: &Arc<AtomicUsize>, id: u8, version: u8) -
     mailbox.update(name(&[id]), note(live, id, version))
 }
 
-/// What the owner has begun and done: with odd numbers a delete.
+/// The owner's steps begun and done; step 2 is a delete.
 #[derive(Default)]
 struct Progress {
     begun: AtomicU8,
@@ -262,25 +206,25 @@ fn readers_see_the_old_session_or_the_new_one_and_once_it_is_done_the_new_one() 
                     let last = progress.begun.load(Ordering::Acquire);
                     match found {
                         Some(version) => assert!((first..=last).contains(&version), "{version}: {first} to {last}"),
-                        // A miss where the session has changed meanwhile, or is deleted.
+                        // A miss is right if the session has changed meanwhile, or is deleted.
                         None => assert!(first < last || first == 2, "missed: {first} to {last}"),
                     }
                 }
             }
         };
-        let readers = [(); 2].map(|()| thread::spawn(read(house.reader.clone(), Arc::clone(&progress))));
+        let readers = [(); 2].map(|()| thread::spawn(read(house.cache.reader.clone(), Arc::clone(&progress))));
         for step in 1..=3 {
             progress.begun.store(step, Ordering::Release);
             match step {
-                2 => assert!(house.owner.delete(name(&[7]))),
+                2 => assert!(house.cache.owner.delete(name(&[7]))),
                 _ => house.update(7, step).unwrap(),
             }
             progress.done.store(step, Ordering::Release);
-            assert_eq!(lookup(&house.reader, 7), (step != 2).then_some(step), "the owner itself sees it");
+            assert_eq!(lookup(&house.cache.reader, 7), (step != 2).then_some(step), "the owner itself sees it");
         }
         readers.into_iter().for_each(|reader| reader.join().unwrap());
         house.check_quiet(&[7]);
-        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        assert_eq!(house.cache.owner.stats().false_claims, 0, "an honest guest tells no lie");
         house.check_end();
     });
 }
@@ -292,15 +236,15 @@ fn of_two_takers_one_gets_the_session() {
         house.update(7, 0).unwrap();
         house.update(8, 0).unwrap();
         let takers = [(); 2].map(|()| {
-            let reader = house.reader.clone();
+            let reader = house.cache.reader.clone();
             thread::spawn(move || usize::from(take(&reader, 7).is_some()))
         });
-        let found = lookup(&house.reader, 8);
+        let found = lookup(&house.cache.reader, 8);
         assert_eq!(found, Some(0), "others are not touched");
         let taken: usize = takers.map(|taker| taker.join().unwrap()).into_iter().sum();
         assert_eq!(taken, 1);
         house.check_quiet(&[8]);
-        assert_eq!(house.owner.stats().false_claims, 0);
+        assert_eq!(house.cache.owner.stats().false_claims, 0);
         house.check_end();
     });
 }
@@ -309,14 +253,17 @@ fn of_two_takers_one_gets_the_session() {
 fn a_reader_gets_a_session_that_has_been_posted() {
     explore(|| {
         let mut house = House::honest();
-        assert!(post(house.reader.mailbox(), &house.live, 7, 0) && post(house.reader.mailbox(), &house.live, 8, 0));
-        let taker = house.reader.clone();
+        assert!(
+            post(house.cache.reader.mailbox(), &house.live, 7, 0)
+                && post(house.cache.reader.mailbox(), &house.live, 8, 0)
+        );
+        let taker = house.cache.reader.clone();
         let taker = thread::spawn(move || {
             assert_eq!(take(&taker, 7), Some(0), "posted, and given to nobody else");
             assert_eq!(take(&taker, 7), None);
         });
-        assert!(house.reader.may_hold(name(&[8])));
-        assert_eq!(lookup(&house.reader, 8), Some(0), "posted");
+        assert!(house.cache.reader.may_hold(name(&[8])));
+        assert_eq!(lookup(&house.cache.reader, 8), Some(0), "posted");
         taker.join().unwrap();
         house.check_quiet(&[8]);
         house.check_end();
@@ -328,16 +275,16 @@ fn a_session_that_comes_again_while_it_is_taken_is_kept() {
     explore(|| {
         let mut house = House::honest();
         house.update(7, 0).unwrap();
-        let taker = house.reader.clone();
+        let taker = house.cache.reader.clone();
         let taker = thread::spawn(move || take(&taker, 7));
         house.update(7, 1).unwrap();
         let taken = taker.join().unwrap();
-        house.owner.settle();
+        house.cache.owner.settle();
         match taken {
             Some(1) => house.check_quiet(&[]),
             _ => house.check_quiet(&[7]),
         }
-        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        assert_eq!(house.cache.owner.stats().false_claims, 0, "an honest guest tells no lie");
         house.check_end();
     });
 }
@@ -352,7 +299,7 @@ fn after_a_fault_every_session_of_the_vault_is_there_again() {
         let mut house = House::open(config(), guest);
         house.update(1, 0).unwrap();
         house.update(2, 0).unwrap();
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let other = thread::spawn(move || {
             lookup(&reader, 1);
             assert!(post(reader.mailbox(), &live, 3, 0));
@@ -361,16 +308,16 @@ fn after_a_fault_every_session_of_the_vault_is_there_again() {
             lookup(&reader, 1);
             is_taken
         });
-        house.owner.delete(name(b"absent"));
-        lookup(&house.reader, 1);
+        house.cache.owner.delete(name(b"absent"));
+        lookup(&house.cache.reader, 1);
         house.come_back();
         let is_taken = other.join().unwrap();
         stop.store(true, Ordering::Release);
         house.come_back();
-        // A guest that failed as it was asked has lost it; one that could not be asked has not.
-        let is_held = house.reader.holds(name(&[2]));
+        // A take removes the session before the guest faults; without a guest to ask it removes nothing.
+        let is_held = house.cache.reader.holds(name(&[2]));
         assert!(!(is_taken && is_held));
-        let stats = house.owner.stats();
+        let stats = house.cache.owner.stats();
         assert!(stats.faults(FaultKind::Trap) <= 2 && stats.restarts <= stats.faults(FaultKind::Trap));
         house.check_quiet(if is_held { &[1, 2, 3] } else { &[1, 3] });
         house.check_end();
@@ -382,25 +329,25 @@ fn an_upgrade_loses_no_session_and_makes_no_false_claim() {
     explore(|| {
         let mut house = House::honest();
         (1..=3).for_each(|id| house.update(id, 0).unwrap());
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let taker = thread::spawn(move || {
-            // Lost, if it is taken before the new guest is begun, and asked for once that serves.
+            // Lost if it is taken before the new guest begins, and asked for once that guest serves.
             assert!(matches!(take(&reader, 1), None | Some(0)));
             assert!(post(reader.mailbox(), &live, 4, 0));
             assert!(matches!(take(&reader, 4), None | Some(0)));
             assert!(post(reader.mailbox(), &live, 5, 0));
         });
-        let reader = house.reader.clone();
+        let reader = house.cache.reader.clone();
         let looker = thread::spawn(move || {
             assert_eq!(lookup(&reader, 2), Some(0));
             assert_eq!(lookup(&reader, 3), Some(0));
         });
-        let report = house.owner.upgrade(Arc::new(NativeLru)).unwrap();
+        let report = house.cache.owner.upgrade(Arc::new(NativeLru)).unwrap();
         assert_eq!((report.evicted, report.asked), (0, report.found));
         taker.join().unwrap();
         looker.join().unwrap();
         house.check_quiet(&[2, 3, 5]);
-        let stats = house.owner.stats();
+        let stats = house.cache.owner.stats();
         assert_eq!((stats.upgrades, stats.upgrades_refused, stats.false_claims), (1, 0, 0));
         house.check_end();
     });
@@ -411,35 +358,35 @@ fn an_operators_suspension_loses_no_session_and_ends() {
     explore(|| {
         let mut house = House::honest();
         (1..=2).for_each(|id| house.update(id, 0).unwrap());
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let operator = thread::spawn(move || {
             reader.mailbox().suspend();
             assert!(post(reader.mailbox(), &live, 3, 0));
             assert_eq!((lookup(&reader, 1), take(&reader, 2)), (None, None), "no guest is asked");
             assert!(reader.stats().is_suspended_by_operator);
             reader.mailbox().resume();
-            // As fast as an operator never is.
+            // Faster than any operator.
             if thread_rng().gen_bool(0.5) {
                 reader.mailbox().suspend();
                 reader.mailbox().resume();
             }
         });
-        let reader = house.reader.clone();
+        let reader = house.cache.reader.clone();
         let looker = thread::spawn(move || {
             assert!(matches!(lookup(&reader, 1), None | Some(0)));
             assert!(matches!(lookup(&reader, 2), None | Some(0)));
         });
         house.update(4, 0).unwrap();
-        house.owner.delete(name(&[4]));
+        house.cache.owner.delete(name(&[4]));
         if thread_rng().gen_bool(0.5) {
-            house.owner.upgrade(Arc::new(NativeLru)).unwrap();
+            house.cache.owner.upgrade(Arc::new(NativeLru)).unwrap();
         }
         house.update(5, 0).unwrap();
         operator.join().unwrap();
         looker.join().unwrap();
         house.come_back();
         house.check_quiet(&[1, 2, 3, 5]);
-        let stats = house.owner.stats();
+        let stats = house.cache.owner.stats();
         assert_eq!((stats.rollbacks, stats.false_claims, stats.faults.iter().sum::<u64>()), (0, 0, 0));
         house.check_end();
     });
@@ -449,22 +396,22 @@ fn an_operators_suspension_loses_no_session_and_ends() {
 fn a_session_that_moves_does_not_come_after_a_revocation_where_it_was() {
     explore(|| {
         let mut house = House::honest();
-        let (mut to, reader) = house.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
+        let (mut to, reader) = house.cache.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
         (1..=2).for_each(|id| house.update(id, 0).unwrap());
         let held = |reader: &Reader<Note>| [1, 2].map(|id| reader.holds(name(&[id])));
-        let (from, other) = (house.reader.clone(), reader.clone());
+        let (from, other) = (house.cache.reader.clone(), reader.clone());
         let terms = to.mailbox().terms();
         let revoker = thread::spawn(move || {
             from.mailbox().revoke();
             held(&other)
         });
-        let handed = house.owner.hand_over(&mut to, terms);
+        let handed = house.cache.owner.hand_over(&mut to, terms);
         let at_revocation = revoker.join().unwrap();
         to.settle();
-        house.owner.settle();
+        house.cache.owner.settle();
         let last = held(&reader);
         assert!(last.iter().zip(at_revocation).all(|(last, then)| then || !last), "{at_revocation:?}, then {last:?}");
-        let (here, there) = (house.reader.size(), reader.size());
+        let (here, there) = (house.cache.reader.size(), reader.size());
         assert_eq!((here.held, here.claimed), (0, None));
         assert_eq!((there.held, there.claimed), (handed, Some(handed as u64)));
         drop(to);
@@ -479,16 +426,16 @@ fn an_upgrade_to_a_guest_that_fails_leaves_the_old_one_with_every_session() {
         (1..=3).for_each(|id| house.update(id, 0).unwrap());
         let struck =
             [Callback::Init, Callback::Lookup, Callback::Update, Callback::Delete][thread_rng().gen_range(0..4)];
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let other = thread::spawn(move || {
             assert!(post(reader.mailbox(), &live, 4, 0));
             assert_eq!(take(&reader, 1), Some(0));
             assert_eq!(lookup(&reader, 2), Some(0));
         });
-        house.owner.upgrade(strikes(struck, [0; 2], Arc::default())).unwrap_err();
+        house.cache.owner.upgrade(strikes(struck, [0; 2], Arc::default())).unwrap_err();
         other.join().unwrap();
         house.check_quiet(&[2, 3, 4]);
-        let stats = house.owner.stats();
+        let stats = house.cache.owner.stats();
         assert_eq!((stats.upgrades, stats.upgrades_refused, stats.false_claims), (0, 1, 0));
         assert_eq!((stats.state, stats.faults.iter().sum::<u64>()), (CacheState::Running, 0));
         house.check_end();
@@ -502,30 +449,30 @@ fn a_new_guest_that_is_suspended_gives_way_with_every_session() {
         (1..=2).for_each(|id| house.update(id, 0).unwrap());
         let stop = Arc::new(AtomicBool::new(true));
         let is_good = Arc::clone(&stop);
-        let bad = hooked(move |now| match now == Callback::Lookup && !is_good.load(Ordering::Acquire) {
+        let bad = hooked(move |call| match call.callback() == Callback::Lookup && !is_good.load(Ordering::Acquire) {
             true => Err(Fault::Stack { limit_bytes: 1 }),
             false => Ok(()),
         });
-        house.owner.upgrade(bad).unwrap();
+        house.cache.owner.upgrade(bad).unwrap();
         stop.store(false, Ordering::Release);
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let other = thread::spawn(move || {
             lookup(&reader, 1);
             assert!(post(reader.mailbox(), &live, 3, 0));
             (0..3).for_each(|_| _ = lookup(&reader, 2));
         });
         let mut rounds = 0;
-        while house.owner.stats().rollbacks == 0 {
-            lookup(&house.reader, 1);
-            house.owners.clock().advance(1_000);
-            house.owner.settle();
+        while house.cache.owner.stats().rollbacks == 0 {
+            lookup(&house.cache.reader, 1);
+            house.cache.owners.clock().advance(1_000);
+            house.cache.owner.settle();
             rounds += 1;
             assert!(rounds < 1_000, "the old guest does not come back");
         }
         other.join().unwrap();
         house.come_back();
         house.check_quiet(&[1, 2, 3]);
-        assert_eq!(house.owner.stats().rollbacks, 1);
+        assert_eq!(house.cache.owner.stats().rollbacks, 1);
         house.check_end();
     });
 }
@@ -535,11 +482,11 @@ fn a_full_cache_never_shows_more_than_it_may_hold() {
     explore(|| {
         let mut config = config();
         config.limits.sessions = 2;
-        // With one instance the guest evicts. With two, whose choices may differ, it leaves that to the vault.
-        let sessions_max = (config.readers > 1).then_some(100);
-        let mut house = House::open(config, Arc::new(Hooked { hook: Arc::new(|_| Ok(())), sessions_max }));
+        // One instance evicts by itself. Two may choose differently, so they leave eviction to the vault.
+        let keeps = if config.readers > 1 { 100 } else { 2 };
+        let mut house = House::open(config, intercepted(Arc::new(NativeLru), move |_host| Keeps(keeps)));
         house.update(1, 0).unwrap();
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let poster = thread::spawn(move || {
             for id in [2, 3] {
                 assert!(post(reader.mailbox(), &live, id, 0));
@@ -548,14 +495,14 @@ fn a_full_cache_never_shows_more_than_it_may_hold() {
             assert!(matches!(take(&reader, 3), None | Some(0)));
         });
         house.update(4, 0).unwrap();
-        assert!(house.reader.size().held <= 2);
-        lookup(&house.reader, 1);
+        assert!(house.cache.reader.size().held <= 2);
+        lookup(&house.cache.reader, 1);
         poster.join().unwrap();
-        house.owner.settle();
-        let held: Vec<u8> = (1..=4).filter(|id| house.reader.holds(name(&[*id]))).collect();
+        house.cache.owner.settle();
+        let held: Vec<u8> = (1..=4).filter(|id| house.cache.reader.holds(name(&[*id]))).collect();
         assert!((1..=2).contains(&held.len()));
         house.check_quiet(&held);
-        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        assert_eq!(house.cache.owner.stats().false_claims, 0, "an honest guest tells no lie");
         house.check_end();
     });
 }
@@ -566,31 +513,31 @@ fn after_a_revocation_nothing_from_before_is_found_and_what_came_after_is() {
         let mut house = House::honest();
         house.update(1, 0).unwrap();
         house.update(2, 0).unwrap();
-        let before = house.reader.mailbox().terms();
-        let reader = house.reader.clone();
+        let before = house.cache.reader.mailbox().terms();
+        let reader = house.cache.reader.clone();
         let revoker = thread::spawn(move || {
             reader.mailbox().revoke();
             assert_eq!((lookup(&reader, 1), take(&reader, 1)), (None, None), "found after the revocation");
             assert_ne!(lookup(&reader, 2), Some(0), "found after the revocation");
             assert!(!reader.holds(name(&[3])));
         });
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let late = thread::spawn(move || {
             take(&reader, 1);
             // A handshake that began before the revocation, and may end after it.
             assert!(reader.mailbox().update_on(name(&[3]), note(&live, 3, 0), before));
         });
-        // On the terms of now, whichever they are.
+        // On the current terms, before or after the revocation.
         let renewed = house.update(2, 1);
         assert!(matches!(renewed, Ok(()) | Err(Refusal::Revoked)), "{renewed:?}");
         late.join().unwrap();
         revoker.join().unwrap();
-        house.owner.settle();
-        assert!(!house.reader.holds(name(&[3])), "a handshake from before the revocation leaves no session");
-        let left = [1, 2].map(|id| house.reader.holds(name(&[id])).then_some(id));
+        house.cache.owner.settle();
+        assert!(!house.cache.reader.holds(name(&[3])), "a handshake from before the revocation leaves no session");
+        let left = [1, 2].map(|id| house.cache.reader.holds(name(&[id])).then_some(id));
         let left: Vec<u8> = left.into_iter().flatten().collect();
         house.check_quiet(&left);
-        assert_eq!(house.owner.stats().false_claims, 0, "an honest guest tells no lie");
+        assert_eq!(house.cache.owner.stats().false_claims, 0, "an honest guest tells no lie");
         house.check_end();
     });
 }
@@ -598,7 +545,7 @@ fn after_a_revocation_nothing_from_before_is_found_and_what_came_after_is() {
 #[test]
 fn however_a_cache_ends_every_call_ends_and_no_session_is_left() {
     explore(|| {
-        let House { owners, mut owner, reader, live } = House::honest();
+        let House { cache: TestCache { owners, mut owner, reader }, live } = House::honest();
         owner.update(name(&[1]), note(&live, 1, 0)).unwrap();
         let others = [2, 3].map(|id| {
             let (reader, live) = (reader.clone(), Arc::clone(&live));
@@ -622,7 +569,7 @@ fn however_a_cache_ends_every_call_ends_and_no_session_is_left() {
                 return end(others, &reader, &live);
             }
             _ => {
-                // The handle goes on another thread, as the threads end.
+                // The handle ends on another thread, while the owner threads end.
                 let ending = thread::spawn(move || owner.terminate());
                 drop(owners);
                 ending.join().unwrap();
@@ -634,7 +581,7 @@ fn however_a_cache_ends_every_call_ends_and_no_session_is_left() {
     });
 }
 
-/// Waits for the others. The cache has ended by now.
+/// Waits for the others, after the cache has ended.
 #[track_caller]
 fn end(others: [thread::JoinHandle<()>; 2], reader: &Reader<Note>, live: &Arc<AtomicUsize>) {
     others.into_iter().for_each(|other| other.join().unwrap());
@@ -653,25 +600,25 @@ fn an_idle_cache_wakes_for_whoever_needs_it_and_nothing_is_lost() {
         let mut house = House::open(config, Arc::new(NativeLru));
         house.update(1, 0).unwrap();
         house.update(2, 0).unwrap();
-        let reader = house.reader.clone();
+        let reader = house.cache.reader.clone();
         let looking = thread::spawn(move || {
             for _ in 0..2 {
                 assert_eq!(lookup(&reader, 1), Some(0), "an idle cache gives its sessions");
             }
         });
-        let (reader, live) = (house.reader.clone(), Arc::clone(&house.live));
+        let (reader, live) = (house.cache.reader.clone(), Arc::clone(&house.live));
         let taking = thread::spawn(move || {
             assert_eq!(take(&reader, 2), Some(0), "nothing is used up while nobody could be asked");
             assert!(post(reader.mailbox(), &live, 3, 0));
         });
         for _ in 0..4 {
-            house.owners.clock().advance(1_000);
-            house.owner.settle();
+            house.cache.owners.clock().advance(1_000);
+            house.cache.owner.settle();
         }
         looking.join().unwrap();
         taking.join().unwrap();
         house.check_quiet(&[1, 3]);
-        assert_eq!(house.owner.stats().restarts, 0, "to wake is no restart");
+        assert_eq!(house.cache.owner.stats().restarts, 0, "to wake is no restart");
         house.check_end();
     });
 }
@@ -680,7 +627,7 @@ fn an_idle_cache_wakes_for_whoever_needs_it_and_nothing_is_lost() {
 fn caches_on_one_thread_wake_it_each_for_itself() {
     explore(|| {
         let mut house = House::honest();
-        let (mut owner, reader) = house.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
+        let (mut owner, reader) = house.cache.owners.open::<Note>(config(), Arc::new(NativeLru)).unwrap();
         let live = Arc::clone(&house.live);
         let other = thread::spawn(move || {
             owner.update(name(&[1]), note(&live, 1, 1)).unwrap();
@@ -689,8 +636,8 @@ fn caches_on_one_thread_wake_it_each_for_itself() {
             owner.terminate();
         });
         house.update(1, 0).unwrap();
-        house.owner.settle();
-        assert_eq!(lookup(&house.reader, 1), Some(0), "the other cache's session is another one");
+        house.cache.owner.settle();
+        assert_eq!(lookup(&house.cache.reader, 1), Some(0), "the other cache's session is another one");
         other.join().unwrap();
         house.check_quiet(&[1]);
         house.check_end();

@@ -1,4 +1,4 @@
-//! Time on a core is a budget of the tenant, and what owner threads share themselves out by.
+//! CPU time as a tenant's budget, and as the measure by which owner threads schedule caches.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -12,20 +12,21 @@ use std::{
 };
 
 use innkeeper_core::{
-    Acc, CacheConfig, CacheRef, Call, Callback, Callbacks, Claim, Clock, Fault, FoldFun, Guest, Host, InitArgs, Key,
-    Limits, Mailbox, Miss, Name, NativeLru, Owner, Owners, PartialKey, Reader, Role, Secret, Session, SizeClass,
+    CacheConfig, Call, Callback, Clock, Fault, Guest, Limits, Mailbox, Miss, Name, NativeLru, Owner, Owners, Reader,
+    Role, Secret, SizeClass,
 };
+use innkeeper_doubles::{Intercept, hooked, intercepted};
 
-/// The native guest, whose calls take time on a core by the cache's clock, and which may wait before each.
+/// A native guest whose calls take CPU time on the cache's clock, and may wait before each.
 struct Slow {
-    /// What a call of the owner takes, and what a reader's does, in microseconds.
+    /// The times of an owner's call and of a reader's, in microseconds.
     owner_us: AtomicU64,
     reader_us: AtomicU64,
-    /// What `init` sees of the clock.
+    /// The clock's time at instantiation.
     now_ms: AtomicU64,
     updates: AtomicU64,
     order: Option<Sender<&'static str>>,
-    /// What the next update waits for.
+    /// A signal that the next update waits for.
     gate: Mutex<Option<Receiver<()>>>,
     name: &'static str,
 }
@@ -52,51 +53,23 @@ impl Slow {
     }
 }
 
-struct SlowGuest(Arc<Slow>);
+struct SlowInstance(Arc<Slow>);
 
-struct SlowInstance {
-    slow: Arc<Slow>,
-    inner: Box<dyn Callbacks>,
-}
-
-impl Guest for SlowGuest {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        self.0.now_ms.store(host.now_ms(), Ordering::Release);
-        let inner = NativeLru.instantiate(host, limits)?;
-        Ok(Box::new(SlowInstance { slow: Arc::clone(&self.0), inner }))
+impl Intercept for SlowInstance {
+    fn before(&mut self, call: &mut Call) -> Result<(), Fault> {
+        if !matches!(call.callback(), Callback::Terminate | Callback::Size | Callback::Foldl) {
+            self.0.begin(call);
+        }
+        Ok(())
     }
 }
 
-impl Callbacks for SlowInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.slow.begin(call);
-        self.inner.init(call, args)
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.slow.begin(call);
-        self.inner.update(call, cache, key, session)
-    }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.slow.begin(call);
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        self.slow.begin(call);
-        self.inner.lookup(call, cache, key)
-    }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.slow.begin(call);
-        self.inner.select_session(call, cache, partial)
-    }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.inner.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.inner.foldl(call, fun, acc, cache)
-    }
+fn slow_guest(slow: &Arc<Slow>) -> Arc<dyn Guest> {
+    let slow = Arc::clone(slow);
+    intercepted(Arc::new(NativeLru), move |host| {
+        slow.now_ms.store(host.now_ms(), Ordering::Release);
+        SlowInstance(Arc::clone(&slow))
+    })
 }
 
 fn config(tenant: &str) -> CacheConfig {
@@ -104,7 +77,7 @@ fn config(tenant: &str) -> CacheConfig {
 }
 
 fn open(owners: &Owners, slow: &Arc<Slow>) -> (Owner<Secret>, Reader<Secret>) {
-    owners.open(config("slow"), Arc::new(SlowGuest(Arc::clone(slow)))).unwrap()
+    owners.open(config("slow"), slow_guest(slow)).unwrap()
 }
 
 fn id(number: u32) -> [u8; 4] {
@@ -119,7 +92,7 @@ fn post(mailbox: &Mailbox<Secret>, number: u32) -> bool {
     mailbox.update(name(&id(number)), Secret::new(b"session".to_vec()))
 }
 
-/// Moves the clock until the cache has no turn that is put off any more.
+/// Moves the clock until a condition holds, and returns the time passed.
 fn pass_until(clock: &Clock, mut is_done: impl FnMut() -> bool) -> u64 {
     let mut passed_ms = 0;
     while !is_done() {
@@ -139,18 +112,18 @@ fn an_owners_turns_wait_once_the_tenants_time_is_used_up_and_metrics_show_it() {
     let (owner, reader) = open(&owners, &slow);
     slow.owner_us.store(36_000, Ordering::Release);
     (0..100).for_each(|number| assert!(post(reader.mailbox(), number)));
-    // Four hundred milliseconds are there from the start: eleven calls, and one that overdraws them.
+    // The budget begins with 400 ms: enough for eleven calls, and a twelfth that overdraws it.
     while owner.stats().put_off == 0 {
         std::thread::yield_now();
     }
     assert_eq!(slow.updates.load(Ordering::Acquire), 12);
     let stats = owner.stats();
     assert_eq!((stats.owner_ns, stats.reader_ns), (12 * 36_000_000, 0));
-    // A reader is not asked either, and nothing is used up.
+    // A reader's call is refused as well, and uses up no session.
     assert_eq!(reader.take_or_why(name(&id(0))).map(|_| ()), Err(Miss::OverTime));
     assert_eq!(reader.lookup_or_why(name(&id(0))).map(|_| ()), Err(Miss::OverTime));
     assert!(reader.holds(name(&id(0))));
-    // From then on a fifth of the time that passes: 36 ms want 180.
+    // From then on the budget gains a fifth of the time: 36 ms need 180.
     let passed_ms = pass_until(&clock, || slow.updates.load(Ordering::Acquire) >= 32);
     assert!(passed_ms >= 19 * 180, "{passed_ms} ms for twenty calls of 36 ms at 200 ms a second");
     assert_eq!(owner.stats().misses(Miss::OverTime), 2);
@@ -163,7 +136,7 @@ fn a_readers_time_is_the_tenants_too() {
     let slow = Arc::new(Slow::new());
     let (mut owner, reader) = open(&owners, &slow);
     owner.update(name(&id(1)), Secret::new(b"session".to_vec())).unwrap();
-    // Each selection is timed, and of lookups a sample that stands for all.
+    // Each selection is timed, but only a sample of the lookups, which pays for all.
     slow.reader_us.store(2_000, Ordering::Release);
     let selected = (0..1_000).take_while(|_| reader.select_session(b"host", 1).len() == 1).count();
     assert_eq!(selected, 201, "400 ms, and one that overdraws them");
@@ -179,11 +152,11 @@ fn an_upgrade_pays_for_itself() {
     let slow = Arc::new(Slow::new());
     let (mut owner, reader) = owners.open::<Secret>(config("honest"), Arc::new(NativeLru)).unwrap();
     (0..9).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
-    // `init`, the replay, and what the canary deletes: 385 ms of the 400 that there are.
+    // `init`, the replay, and the canary's deletes: 385 ms of the 400.
     slow.owner_us.store(35_000, Ordering::Release);
-    owner.upgrade(Arc::new(SlowGuest(Arc::clone(&slow)))).unwrap();
+    owner.upgrade(slow_guest(&slow)).unwrap();
     assert!(owner.stats().owner_ns >= 11 * 35_000_000, "{} ns", owner.stats().owner_ns);
-    // The tenant has its own still.
+    // The tenant's own budget is untouched.
     (9..20).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
     assert!(reader.lookup(name(&id(3))).is_some());
     assert_eq!(owner.stats().put_off, 0);
@@ -191,7 +164,7 @@ fn an_upgrade_pays_for_itself() {
 
 type Opened = (Owner<Secret>, Reader<Secret>);
 
-/// A slow cache and an honest one, both proven, whose updates say in which order they come.
+/// A slow cache and an honest one, both past their trial, whose updates report their order.
 fn two(owners: &Owners) -> ([Arc<Slow>; 2], Vec<Opened>, Receiver<&'static str>) {
     let (order, came) = channel();
     let guest = |name| {
@@ -212,7 +185,7 @@ fn a_long_turn_is_paid_back_before_the_next_and_long_turns_go_elsewhere() {
     let owners = Owners::new(1, Clock::manual());
     let ([slow, honest], mut opened, came) = two(&owners);
     slow.owner_us.store(1_900, Ordering::Release);
-    // Both have much to do, and one of them takes a thousand times as long for each.
+    // Both have much work, and one of them takes a thousand times as long for each update.
     let (open_gate, gate) = channel();
     *honest.gate.lock().unwrap() = Some(gate);
     let (slow_reader, honest_reader) = (opened[0].1.clone(), opened[1].1.clone());
@@ -221,7 +194,7 @@ fn a_long_turn_is_paid_back_before_the_next_and_long_turns_go_elsewhere() {
     }
     open_gate.send(()).unwrap();
     opened[1].0.settle();
-    // Afterwards the slow one has the thread to itself.
+    // Afterwards the slow one has the thread alone.
     let before: Vec<&str> = came.try_iter().collect();
     let last_short = before.iter().rposition(|name| *name == "honest").unwrap();
     let slow_turns = before[..last_short].iter().filter(|name| **name == "slow").count();
@@ -245,9 +218,9 @@ fn a_guest_sees_nothing_of_how_old_the_process_is() {
 fn a_take_uses_nothing_up_where_nobody_can_be_asked() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = owners.open::<Secret>(config("faulty"), Arc::new(Traps)).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(config("faulty"), traps()).unwrap();
     (0..20).for_each(|number| owner.update(name(&id(number)), Secret::new(b"session".to_vec())).unwrap());
-    // Asked once, it traps: that session was taken, and the guest had its say.
+    // The first take reaches the guest, which traps: that session is used up.
     assert_eq!(reader.take_or_why(name(&id(0))).map(|_| ()), Err(Miss::Fault));
     owner.settle();
     for number in 1..20 {
@@ -270,42 +243,12 @@ fn a_take_uses_nothing_up_where_nobody_can_be_asked() {
     assert_eq!(held, 20 - number as usize);
 }
 
-/// The native guest, but that each lookup traps.
-struct Traps;
-
-struct Trapping(Box<dyn Callbacks>);
-
-impl Guest for Traps {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        Ok(Box::new(Trapping(NativeLru.instantiate(host, limits)?)))
-    }
-}
-
-impl Callbacks for Trapping {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.0.init(call, args)
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.0.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.0.update(call, cache, key, session)
-    }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.0.delete(call, cache, key)
-    }
-    fn lookup(&mut self, _: &mut Call, _: CacheRef, _: Key) -> Result<Option<Claim>, Fault> {
-        Err(Fault::Trap { reason: "it always does".into() })
-    }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.0.select_session(call, cache, partial)
-    }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.0.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.0.foldl(call, fun, acc, cache)
-    }
+/// The native guest, except that every lookup traps.
+fn traps() -> Arc<dyn Guest> {
+    hooked(|call| match call.callback() {
+        Callback::Lookup => Err(Fault::Trap { reason: "it always does".into() }),
+        _ => Ok(()),
+    })
 }
 
 #[test]
@@ -341,6 +284,6 @@ fn a_hand_over_to_a_slow_guest_ends_in_ten_seconds() {
         pass_until(&clock, || handed.is_finished());
         handed.join().unwrap()
     });
-    // Four hundred milliseconds at once, and two hundred in each second.
+    // The budget begins with 400 ms, and gains 200 ms a second.
     assert!((12..=75).contains(&handed), "{handed} sessions of 36 ms within ten seconds");
 }

@@ -2,63 +2,59 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use innkeeper_core::{
     Acc, Budget, CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Claim, Clock, Fault, FaultKind, FoldFun,
-    Guest, Host, InitArgs, Key, Limits, Miss, Name, NativeLru, OwnedName, Owner, Owners, PartialKey, Reader, Role,
-    Secret, Session, SizeClass, UpgradeError,
+    Guest, Key, Miss, NativeLru, OwnedName, Owner, Owners, PartialKey, Reader, Secret, Session, UpgradeError,
 };
+use innkeeper_doubles::{Intercept, intercepted, name, patient, secret};
 
-/// What a guest does in place of being good, in one callback.
+/// Misbehaviour of a guest in one callback.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Vice {
     None,
     Traps(Callback),
-    /// Answers with the session number asked for, and one more.
+    /// Answers with the right number plus one.
     Lies(Callback),
     EvictsAll,
     Forgets,
-    /// Burns so much fuel a call.
+    /// Burns this much fuel in each call.
     Burns(u64),
 }
 
+/// A test's handle on the instances of a bad guest.
+#[derive(Clone)]
 struct Bad {
     vice: Vice,
-    /// Struck only while set.
+    /// The vice acts only while this is set.
     is_armed: Arc<AtomicBool>,
     terminated: Arc<AtomicU64>,
 }
 
 impl Bad {
-    fn new(vice: Vice) -> Arc<Self> {
-        Arc::new(Self { vice, is_armed: Arc::new(true.into()), terminated: Arc::default() })
+    fn new(vice: Vice) -> Self {
+        Self { vice, is_armed: Arc::new(true.into()), terminated: Arc::default() }
+    }
+
+    fn guest(&self) -> Arc<dyn Guest> {
+        let bad = self.clone();
+        intercepted(Arc::new(NativeLru), move |_host| bad.clone())
+    }
+
+    fn lies(&self, callback: Callback) -> u64 {
+        u64::from(self.vice == Vice::Lies(callback))
     }
 }
 
-struct BadInstance {
-    vice: Vice,
-    is_armed: Arc<AtomicBool>,
-    terminated: Arc<AtomicU64>,
-    inner: Box<dyn Callbacks>,
-}
-
-impl Guest for Bad {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host, limits)?;
-        let (vice, is_armed) = (self.vice, Arc::clone(&self.is_armed));
-        Ok(Box::new(BadInstance { vice, is_armed, terminated: Arc::clone(&self.terminated), inner }))
-    }
-}
-
-impl BadInstance {
-    fn begin(&self, call: &mut Call) -> Result<(), Fault> {
+impl Intercept for Bad {
+    fn before(&mut self, call: &mut Call) -> Result<(), Fault> {
+        if call.callback() == Callback::Terminate {
+            self.terminated.fetch_add(1, Ordering::AcqRel);
+        }
         match self.vice {
             Vice::Burns(fuel) => call.fuel = fuel,
             Vice::Traps(callback) if callback == call.callback() && self.is_armed.load(Ordering::Acquire) => {
@@ -68,61 +64,55 @@ impl BadInstance {
         }
         Ok(())
     }
-
-    fn lies(&self, callback: Callback) -> u64 {
-        u64::from(self.vice == Vice::Lies(callback))
-    }
-}
-
-impl Callbacks for BadInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.begin(call)?;
-        self.inner.init(call, args)
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.terminated.fetch_add(1, Ordering::AcqRel);
-        self.begin(call)?;
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.begin(call)?;
+    fn update(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+        session: Session,
+    ) -> Result<(), Fault> {
         match self.vice {
             Vice::EvictsAll => Ok(call.evict(session.into())?),
             Vice::Forgets => Ok(()),
-            _ => self.inner.update(call, cache, key, session),
+            _ => inner.update(call, cache, key, session),
         }
     }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.begin(call)?;
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        self.begin(call)?;
-        let claim = self.inner.lookup(call, cache, key)?;
+    fn lookup(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+    ) -> Result<Option<Claim>, Fault> {
+        let claim = inner.lookup(call, cache, key)?;
         Ok(claim.map(|claim| Claim(claim.0 + self.lies(Callback::Lookup))))
     }
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.begin(call)?;
-        let claims = self.inner.select_session(call, cache, partial)?;
+    fn select_session(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        partial: PartialKey,
+    ) -> Result<Vec<Claim>, Fault> {
+        let claims = inner.select_session(call, cache, partial)?;
         let lie = self.lies(Callback::SelectSession);
         Ok(claims.into_iter().map(|claim| Claim(claim.0 + (lie << 40))).collect())
     }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.begin(call)?;
-        Ok(self.inner.size(call, cache)? + self.lies(Callback::Size))
+    fn size(&mut self, inner: &mut dyn Callbacks, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+        Ok(inner.size(call, cache)? + self.lies(Callback::Size))
     }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.begin(call)?;
-        let last = self.inner.foldl(call, fun, acc, cache)?;
+    fn foldl(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        fun: FoldFun,
+        acc: Acc,
+        cache: CacheRef,
+    ) -> Result<Acc, Fault> {
+        let last = inner.foldl(call, fun, acc, cache)?;
         Ok(Acc(last.0 + self.lies(Callback::Foldl)))
     }
-}
-
-fn config() -> CacheConfig {
-    let mut config = CacheConfig::new("test", Role::Server, Limits::new(SizeClass::Small));
-    // Nothing may be missed here because the machine is busy.
-    config.limits.read.time = Duration::from_secs(10);
-    config
 }
 
 /// A cache with twenty sessions.
@@ -134,14 +124,6 @@ fn open(owners: &Owners, config: CacheConfig) -> (Owner<Secret>, Reader<Secret>)
 
 thread_local!(static NAMES: Vec<OwnedName> = (0..20_u8).map(|id| name(&[id]).into()).collect());
 
-fn name(id: &[u8]) -> Name<'_> {
-    Name { partial: b"a", id }
-}
-
-fn secret() -> Secret {
-    Secret::new(b"session".to_vec())
-}
-
 fn held(reader: &Reader<Secret>) -> usize {
     (0..20_u8).filter(|id| reader.lookup(name(&[*id])).is_some()).count()
 }
@@ -150,8 +132,8 @@ fn held(reader: &Reader<Secret>) -> usize {
 fn an_upgrade_keeps_every_session() {
     for readers in [1, 3] {
         let owners = Owners::new(1, Clock::manual());
-        let (mut owner, reader) = open(&owners, CacheConfig { readers, ..config() });
-        let report = owner.upgrade(Bad::new(Vice::None)).unwrap();
+        let (mut owner, reader) = open(&owners, CacheConfig { readers, ..patient() });
+        let report = owner.upgrade(Bad::new(Vice::None).guest()).unwrap();
         assert_eq!((report.instances, report.sessions, report.evicted), (readers, 20, 0));
         assert_eq!((report.asked, report.found), (20 * readers, 20 * readers));
         assert_eq!(held(&reader), 20);
@@ -168,12 +150,12 @@ fn an_upgrade_keeps_every_session() {
 #[test]
 fn an_upgrade_to_a_bad_guest_leaves_the_old_one_serving() {
     let owners = Owners::new(1, Clock::manual());
-    let (mut owner, reader) = open(&owners, config());
+    let (mut owner, reader) = open(&owners, patient());
     let reads = [Callback::Lookup, Callback::SelectSession, Callback::Size, Callback::Foldl];
     let traps = Callback::ALL.into_iter().filter(|callback| *callback != Callback::Terminate).map(Vice::Traps);
     let vices = traps.chain(reads.map(Vice::Lies)).chain([Vice::EvictsAll, Vice::Forgets]);
     for (number, vice) in (1..).zip(vices) {
-        let refused = owner.upgrade(Bad::new(vice)).unwrap_err();
+        let refused = owner.upgrade(Bad::new(vice).guest()).unwrap_err();
         let is_right = match (&refused, vice) {
             (UpgradeError::Guest { callback, .. }, Vice::Traps(struck)) => *callback == struck,
             (UpgradeError::FalseClaim { callback }, Vice::Lies(lied)) => *callback == lied,
@@ -193,10 +175,10 @@ fn an_upgrade_to_a_bad_guest_leaves_the_old_one_serving() {
 fn a_new_guest_that_is_suspended_on_probation_gives_way_to_the_old_one() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = open(&owners, config());
+    let (mut owner, reader) = open(&owners, patient());
     let bad = Bad::new(Vice::Traps(Callback::Lookup));
     bad.is_armed.store(false, Ordering::Release);
-    owner.upgrade(Arc::clone(&bad) as _).unwrap();
+    owner.upgrade(bad.guest()).unwrap();
     bad.is_armed.store(true, Ordering::Release);
     let mut rounds = 0;
     while owner.stats().rollbacks == 0 {
@@ -219,7 +201,8 @@ fn a_new_guest_that_is_suspended_on_probation_gives_way_to_the_old_one() {
 fn an_upgrade_ends_a_suspension() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = owners.open::<Secret>(config(), Bad::new(Vice::Traps(Callback::Lookup))).unwrap();
+    let (mut owner, reader) =
+        owners.open::<Secret>(patient(), Bad::new(Vice::Traps(Callback::Lookup)).guest()).unwrap();
     owner.update(name(&[1]), secret()).unwrap();
     while owner.stats().state != CacheState::Suspended {
         reader.lookup(name(&[1]));
@@ -234,7 +217,7 @@ fn an_upgrade_ends_a_suspension() {
 #[test]
 fn sessions_move_while_an_upgrade_is_made() {
     let owners = Owners::new(1, Clock::manual());
-    let (mut owner, reader) = open(&owners, CacheConfig { readers: 2, ..config() });
+    let (mut owner, reader) = open(&owners, CacheConfig { readers: 2, ..patient() });
     let is_done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -249,7 +232,7 @@ fn sessions_move_while_an_upgrade_is_made() {
             }
         });
         for _ in 0..100 {
-            owner.upgrade(Bad::new(Vice::None)).unwrap();
+            owner.upgrade(Bad::new(Vice::None).guest()).unwrap();
         }
         is_done.store(true, Ordering::Release);
     });
@@ -261,11 +244,11 @@ fn sessions_move_while_an_upgrade_is_made() {
 #[test]
 fn revoked_sessions_are_gone_at_once_and_those_on_their_way_are_refused() {
     let owners = Owners::new(1, Clock::manual());
-    let (mut owner, reader) = open(&owners, config());
+    let (mut owner, reader) = open(&owners, patient());
     let before = reader.mailbox().terms();
     assert_eq!(reader.mailbox().revoke(), 20);
     assert_eq!((held(&reader), reader.size().held), (0, 0));
-    // A handshake that had begun before ends now.
+    // A handshake from before the revocation ends now.
     assert!(reader.mailbox().update_on(name(b"late"), secret(), before));
     owner.settle();
     assert!(!reader.holds(name(b"late")));
@@ -279,7 +262,7 @@ fn revoked_sessions_are_gone_at_once_and_those_on_their_way_are_refused() {
 fn a_session_inherits_the_end_of_the_one_before_it() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let (mut owner, reader) = owners.open::<Secret>(config(), Arc::new(NativeLru)).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(patient(), Arc::new(NativeLru)).unwrap();
     owner.update(name(&[0]), secret()).unwrap();
     for link in 1..=24_u8 {
         let terms = reader.mailbox().terms();
@@ -296,14 +279,14 @@ fn a_session_inherits_the_end_of_the_one_before_it() {
 fn a_tenant_over_its_fuel_budget_is_not_asked_until_it_fills() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let mut config = config();
+    let mut config = patient();
     (config.limits.fuel_per_s, config.limits.fuel_burst) = (200_000_000, 200_000_000);
     let budget = Budget::new(&config.limits);
     config.budget = Some(budget);
-    let (mut owner, reader) = owners.open::<Secret>(config.clone(), Bad::new(Vice::Burns(100_000))).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(config.clone(), Bad::new(Vice::Burns(100_000)).guest()).unwrap();
     owner.update(name(&[1]), secret()).unwrap();
     let found = (0..3_000).filter(|_| reader.lookup(name(&[1])).is_some()).count();
-    // The opening and the update burned as much as a lookup each; the last one needs its whole grant.
+    // `init` and `update` burned as much as a lookup each, and the last lookup needs its whole grant.
     assert_eq!(found, 1_997);
     assert_eq!(owner.stats().misses(Miss::OverBudget), 1_003);
     let (_, other) = owners.open::<Secret>(config, Arc::new(NativeLru)).unwrap();
@@ -316,10 +299,10 @@ fn a_tenant_over_its_fuel_budget_is_not_asked_until_it_fills() {
 #[test]
 fn a_fault_costs_its_whole_grant() {
     let owners = Owners::new(1, Clock::manual());
-    let mut config = config();
+    let mut config = patient();
     config.limits.fuel_burst = config.limits.init.fuel + config.limits.read.fuel;
     config.readers = 2;
-    let (mut owner, reader) = owners.open::<Secret>(config, Bad::new(Vice::Traps(Callback::Lookup))).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(config, Bad::new(Vice::Traps(Callback::Lookup)).guest()).unwrap();
     owner.update(name(&[1]), secret()).unwrap();
     reader.lookup(name(&[1]));
     assert!(reader.foldl(0, |n, _| n + 1).is_ok(), "a fold's grant is left");
@@ -332,9 +315,9 @@ fn a_fault_costs_its_whole_grant() {
 fn an_owner_over_its_budget_waits_and_loses_nothing() {
     let clock = Clock::manual();
     let owners = Owners::new(1, clock.clone());
-    let mut config = config();
+    let mut config = patient();
     (config.limits.fuel_per_s, config.limits.fuel_burst) = (1_000_000, 200_000_000);
-    let (mut owner, reader) = owners.open::<Secret>(config, Bad::new(Vice::Burns(2_000_000))).unwrap();
+    let (mut owner, reader) = owners.open::<Secret>(config, Bad::new(Vice::Burns(2_000_000)).guest()).unwrap();
     for id in 0..200_u8 {
         assert!(reader.mailbox().update(name(&[id]), secret()));
     }

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 60;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    /// Registers a value of so many bytes, and evicts the session that was issued so many before.
+    /// Registers a value of a size, and evicts the session that was issued a number of sessions before.
     Update {
         id: u8,
         bytes: u8,

@@ -1,17 +1,17 @@
-//! Real handshakes in memory: a client's sessions in a cache, and what a server says of a connection's resumption.
+//! Real handshakes in memory: a client's sessions in a cache, and a server's report of a resumption.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
     fmt,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use innkeeper_core::{
-    Acc, CacheConfig, CacheRef, Call, Callback, Callbacks, Claim, Clock, Fault, FoldFun, Guest, Host, InitArgs, Key,
-    Limits, Miss, NativeLru, Owner, Owners, PartialKey, Reader, Role, Secret, Session, SizeClass, Value,
+    CacheConfig, CacheRef, Call, Callback, Callbacks, Claim, Fault, Guest, Key, Miss, NativeLru, PartialKey, Role,
+    Secret, Session, Value,
 };
+use innkeeper_doubles::{Intercept, TestCache, intercepted, patient};
 use innkeeper_rustls::{
     ClientAuth, ClientSession, ClientSessions, Resumption, ServerSessions, TlsIdentity, prepare, upstream_identity,
 };
@@ -24,56 +24,45 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-/// What a guest makes of the sessions of a partial key, or of all that it was ever given, oldest first.
+/// A guest's answer, from the sessions of the partial key and from all that it was ever given, oldest first.
 type Choice = fn(of_partial: Vec<Claim>, all: &[Claim]) -> Vec<Claim>;
 
-/// The native guest, but for `select-session`.
-struct Choosy(Choice);
-
-struct ChoosyInstance {
+/// A change to the native guest: `select-session` answers as the test chooses.
+struct Choosy {
     choice: Choice,
     given: Vec<(PartialKey, Claim)>,
-    inner: Box<dyn Callbacks>,
 }
 
-impl Guest for Choosy {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(host, limits)?;
-        Ok(Box::new(ChoosyInstance { choice: self.0, given: Vec::new(), inner }))
-    }
-}
-
-impl Callbacks for ChoosyInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.inner.init(call, args)
-    }
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.inner.terminate(call, cache)
-    }
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+impl Intercept for Choosy {
+    fn update(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+        session: Session,
+    ) -> Result<(), Fault> {
         self.given.push((key.partial, session.into()));
-        self.inner.update(call, cache, key, session)
+        inner.update(call, cache, key, session)
     }
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.inner.delete(call, cache, key)
-    }
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        self.inner.lookup(call, cache, key)
-    }
-    fn select_session(&mut self, _: &mut Call, _: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+    fn select_session(
+        &mut self,
+        _: &mut dyn Callbacks,
+        _: &mut Call,
+        _: CacheRef,
+        partial: PartialKey,
+    ) -> Result<Vec<Claim>, Fault> {
         let of_partial = self.given.iter().filter(|(own, _)| *own == partial).map(|(_, claim)| *claim).collect();
         let all: Vec<Claim> = self.given.iter().map(|(_, claim)| *claim).collect();
         Ok((self.choice)(of_partial, &all))
     }
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.inner.size(call, cache)
-    }
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.inner.foldl(call, fun, acc, cache)
-    }
 }
 
-/// A server's own store, which tells the sessions it has given out, and those that were offered to it.
+fn choosy(choice: Choice) -> Arc<dyn Guest> {
+    intercepted(Arc::new(NativeLru), move |_host| Choosy { choice, given: Vec::new() })
+}
+
+/// A server's own store, which records the sessions it issued and those that clients offered.
 struct Told {
     inner: Arc<ServerSessionMemoryCache>,
     given: Mutex<Vec<Vec<u8>>>,
@@ -85,7 +74,7 @@ impl Told {
         Arc::new(Self { inner: ServerSessionMemoryCache::new(256), given: Mutex::default(), offered: Mutex::default() })
     }
 
-    /// The sessions offered, by when they were given out.
+    /// The sessions offered, by the order in which they were issued.
     fn offered(&self) -> Vec<usize> {
         let given = self.given.lock().unwrap();
         let number = |key: &Vec<u8>| given.iter().position(|own| own == key).unwrap();
@@ -152,33 +141,27 @@ impl Certificate {
     }
 }
 
-/// A cache, whatever it keeps.
+/// A cache of any kind of session, and a certificate.
 struct House<V: Value> {
-    owner: Owner<V>,
-    reader: Reader<V>,
-    owners: Owners,
+    cache: TestCache<V>,
     certificate: Certificate,
 }
 
 impl<V: Value> House<V> {
     fn open(role: Role, guest: Arc<dyn Guest>) -> Self {
-        let owners = Owners::new(1, Clock::manual());
-        let mut config = CacheConfig::new("tenant", role, Limits::new(SizeClass::Small));
-        // Nothing may be missed here because the machine is busy.
-        config.limits.read.time = Duration::from_secs(10);
-        let (owner, reader) = owners.open(config, guest).unwrap();
-        Self { owner, reader, owners, certificate: Certificate::new() }
+        let cache = TestCache::open(CacheConfig { role, ..patient() }, guest);
+        Self { cache, certificate: Certificate::new() }
     }
 
     fn held(&mut self) -> usize {
-        self.owner.settle();
-        self.reader.size().held
+        self.cache.owner.settle();
+        self.cache.reader.size().held
     }
 }
 
 impl House<ClientSession> {
     fn sessions(&self) -> ClientSessions {
-        ClientSessions::new(self.reader.clone(), "a.example:443", [0; 32])
+        ClientSessions::new(self.cache.reader.clone(), "a.example:443", [0; 32])
     }
 }
 
@@ -186,7 +169,7 @@ fn begin(config: Arc<ClientConfig>, name: &'static str) -> ClientConnection {
     ClientConnection::new(config, name.try_into().unwrap()).unwrap()
 }
 
-/// Makes the handshake, and says whether it resumed a session. What the server sends afterwards has come, too.
+/// Makes the handshake, reads what the server sends after it, and returns true if it resumed a session.
 fn finish(mut client: ClientConnection, server: &Arc<ServerConfig>) -> bool {
     let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
     while client.wants_write() || server.wants_write() {
@@ -226,7 +209,7 @@ fn a_client_resumes_in_either_version() {
             assert_eq!(finish(begin(sessions.scoped(&client), "a.example"), &server), round > 0, "{version:?}");
             assert_eq!(house.held(), 1, "{version:?}: one comes, and takes the place of the one offered");
         }
-        let stats = house.reader.stats();
+        let stats = house.cache.reader.stats();
         assert!(stats.calls(Callback::SelectSession) <= 2 * 4 && stats.false_claims == 0);
     }
 }
@@ -253,14 +236,14 @@ fn a_session_of_another_upstream_configuration_or_name_is_unknown() {
         assert_eq!(house.held(), 1);
         let identity = upstream_identity(&[], "a.example", &[], &[]);
         let others = [
-            (ClientSessions::new(house.reader.clone(), "a.example:8443", [0; 32]), "a.example"),
-            (ClientSessions::new(house.reader.clone(), "a.example:443", identity), "a.example"),
+            (ClientSessions::new(house.cache.reader.clone(), "a.example:8443", [0; 32]), "a.example"),
+            (ClientSessions::new(house.cache.reader.clone(), "a.example:443", identity), "a.example"),
             (house.sessions(), "b.example"),
         ];
         for (sessions, name) in others {
-            // Not finished, so that it stores nothing.
+            // Left unfinished, so that it stores no session.
             let offered = begin(sessions.scoped(&client), name);
-            assert_eq!(house.reader.stats().hits, 0, "{version:?}");
+            assert_eq!(house.cache.reader.stats().hits, 0, "{version:?}");
             drop(offered);
         }
         assert!(finish(begin(house.sessions().scoped(&client), "A.example"), &server), "names know no case");
@@ -274,9 +257,9 @@ fn what_a_connection_stores_after_a_revocation_is_refused() {
         let (sessions, client) = (house.sessions(), house.certificate.client());
         let server = Arc::new(house.certificate.server(version, 1));
         let before = begin(sessions.scoped(&client), "a.example");
-        house.reader.mailbox().revoke();
+        house.cache.reader.mailbox().revoke();
         finish(before, &server);
-        assert_eq!((house.held(), house.owner.stats().refused), (0, 1));
+        assert_eq!((house.held(), house.cache.owner.stats().refused), (0, 1));
         finish(begin(sessions.scoped(&client), "a.example"), &server);
         assert_eq!(house.held(), 1);
     }
@@ -287,29 +270,29 @@ fn a_guest_that_lies_costs_full_handshakes_and_nothing_else() {
     let foreign: Choice = |of_partial, all| all.iter().filter(|claim| !of_partial.contains(claim)).copied().collect();
     let made_up: Choice = |_, _| vec![Claim(0), Claim(7), Claim(1 << 52), Claim(u64::MAX)];
     for (version, choice) in VERSIONS.into_iter().flat_map(|version| [(version, foreign), (version, made_up)]) {
-        let mut house = House::open(Role::Client, Arc::new(Choosy(choice)));
+        let mut house = House::open(Role::Client, choosy(choice));
         let (sessions, client) = (house.sessions(), house.certificate.client());
         let server = Arc::new(house.certificate.server(version, 1));
         for name in ["a.example", "b.example", "a.example", "b.example"] {
             assert!(!finish(begin(sessions.scoped(&client), name), &server));
-            house.owner.settle();
+            house.cache.owner.settle();
         }
-        assert!(house.reader.stats().false_claims > 0);
+        assert!(house.cache.reader.stats().false_claims > 0);
     }
 }
 
 #[test]
 fn a_dead_session_is_not_offered_however_often_the_guest_names_it() {
-    let mut house = House::open(Role::Client, Arc::new(Choosy(|of_partial, _| of_partial)));
+    let mut house = House::open(Role::Client, choosy(|of_partial, _| of_partial));
     let (sessions, client) = (house.sessions(), house.certificate.client());
     let server = Arc::new(house.certificate.server(&TLS13, 0));
     let one = Arc::new(house.certificate.server(&TLS13, 1));
     finish(begin(sessions.scoped(&client), "a.example"), &one);
-    house.owner.settle();
+    house.cache.owner.settle();
     finish(begin(sessions.scoped(&client), "a.example"), &server);
-    assert_eq!((house.reader.stats().hits, house.held()), (1, 0));
+    assert_eq!((house.cache.reader.stats().hits, house.held()), (1, 0));
     finish(begin(sessions.scoped(&client), "a.example"), &server);
-    assert_eq!(house.reader.stats().hits, 1);
+    assert_eq!(house.cache.reader.stats().hits, 1);
 }
 
 #[test]
@@ -320,7 +303,7 @@ fn the_guest_decides_which_session_is_offered() {
         of_partial
     };
     for (choice, offered) in [(oldest, 0), (newest, 2)] {
-        let mut house = House::open(Role::Client, Arc::new(Choosy(choice)));
+        let mut house = House::open(Role::Client, choosy(choice));
         let (sessions, client) = (house.sessions(), house.certificate.client());
         let told = Told::new();
         let mut server = house.certificate.server(&TLS13, 3);
@@ -342,7 +325,11 @@ fn a_tls12_session_that_is_refused_gives_way() {
     // A server that has lost its sessions.
     let server = Arc::new(house.certificate.server(&TLS12, 1));
     assert!(!finish(begin(sessions.scoped(&client), "a.example"), &server));
-    assert_eq!((house.held(), house.reader.stats().hits), (1, 1), "it was offered, and the new one has its place");
+    assert_eq!(
+        (house.held(), house.cache.reader.stats().hits),
+        (1, 1),
+        "it was offered, and the new one has its place"
+    );
     assert!(finish(begin(sessions.scoped(&client), "a.example"), &server));
     assert_eq!(house.held(), 1);
     // A server that has come to speak TLS 1.3.
@@ -359,8 +346,8 @@ fn a_chain_of_resumptions_ends_with_the_first_sessions_life() {
         for hour in 0..=24 {
             let is_resumed = finish(begin(sessions.scoped(&client), "a.example"), &server);
             assert_eq!(is_resumed, (1..24).contains(&hour), "{version:?} after {hour} hours");
-            house.owner.settle();
-            house.owners.clock().advance(60 * 60 * 1_000);
+            house.cache.owner.settle();
+            house.cache.owners.clock().advance(60 * 60 * 1_000);
         }
     }
 }
@@ -370,10 +357,10 @@ fn a_server_says_what_became_of_a_resumption() {
     for version in VERSIONS {
         let mut house = House::<Secret>::open(Role::Server, Arc::new(NativeLru));
         let identity = TlsIdentity::new(ClientAuth::None, &[], &[], &[], b"");
-        let sessions = ServerSessions::new(house.reader.clone(), identity);
+        let sessions = ServerSessions::new(house.cache.reader.clone(), identity);
         let mut config = house.certificate.server(version, 1);
         prepare(&mut config, 0);
-        // With one version only: a client of both offers something like a session id where it has none.
+        // With one version only: a client of both versions sends a made-up session id if it has none.
         let mut roots = RootCertStore::empty();
         roots.add(house.certificate.chain.clone()).unwrap();
         let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -385,14 +372,14 @@ fn a_server_says_what_became_of_a_resumption() {
         let handshake = |house: &mut House<Secret>| {
             let scoped = sessions.scoped(&config, "a.example");
             let is_resumed = finish(begin(Arc::clone(&client), "a.example"), &scoped.config);
-            house.owner.settle();
+            house.cache.owner.settle();
             scoped.resumption(is_resumed)
         };
         assert_eq!(handshake(&mut house), Resumption::NotOffered, "{version:?}");
         assert_eq!(handshake(&mut house), Resumption::Resumed, "{version:?}");
-        house.reader.mailbox().suspend();
+        house.cache.reader.mailbox().suspend();
         assert_eq!(handshake(&mut house), Resumption::Missed(Miss::Down), "{version:?}");
-        house.reader.mailbox().revoke();
+        house.cache.reader.mailbox().revoke();
         assert_eq!(handshake(&mut house), Resumption::Missed(Miss::Absent), "{version:?}");
     }
 }
@@ -403,9 +390,11 @@ fn nothing_secret_is_in_a_debug_text() {
     let (sessions, client) = (house.sessions(), house.certificate.client());
     for version in VERSIONS {
         finish(begin(sessions.scoped(&client), "a.example"), &Arc::new(house.certificate.server(version, 1)));
-        house.owner.settle();
-        let text =
-            house.reader.take_selected(&[b"a.example:443\0".as_slice(), &[0; 32], b"a.example"].concat(), |_| true);
+        house.cache.owner.settle();
+        let text = house
+            .cache
+            .reader
+            .take_selected(&[b"a.example:443\0".as_slice(), &[0; 32], b"a.example"].concat(), |_| true);
         let text = format!("{:?} {sessions:?}", text.unwrap().value);
         assert!(text.starts_with("ClientSession(TLS 1.") && text.ends_with(" ClientSessions { .. }"), "{text}");
     }

@@ -2,29 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use innkeeper_core::{
-    CacheConfig, Callback, Clock, Limits, Miss, NativeLru, Owner, Owners, Reader, Role, Secret, SizeClass,
-};
+use innkeeper_core::{Callback, Miss, NativeLru, Secret};
+use innkeeper_doubles::{TestCache, patient};
 use innkeeper_rustls::{ClientAuth, Resumption, ServerSessions, TlsIdentity, prepare};
 use rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer, server::StoresServerSessions};
 
 struct Tenant {
-    owner: Owner<Secret>,
-    reader: Reader<Secret>,
+    cache: TestCache,
     sessions: ServerSessions,
     config: ServerConfig,
-    owners: Owners,
 }
 
 impl Tenant {
     fn open() -> Self {
-        let owners = Owners::new(1, Clock::manual());
-        let mut config = CacheConfig::new("tenant", Role::Server, Limits::new(SizeClass::Small));
-        // A busy machine must not cause a miss here.
-        config.limits.read.time = Duration::from_secs(10);
-        let (owner, reader) = owners.open(config, Arc::new(NativeLru)).unwrap();
+        let cache = TestCache::open(patient(), Arc::new(NativeLru));
         let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -34,8 +27,8 @@ impl Tenant {
             .with_single_cert(vec![made.cert.into()], key)
             .unwrap();
         prepare(&mut config, 0);
-        let sessions = ServerSessions::new(reader.clone(), identity(ClientAuth::None));
-        Self { owner, reader, sessions, config, owners }
+        let sessions = ServerSessions::new(cache.reader.clone(), identity(ClientAuth::None));
+        Self { cache, sessions, config }
     }
 
     fn connection(&self, server_name: &str) -> Arc<dyn StoresServerSessions> {
@@ -43,7 +36,7 @@ impl Tenant {
     }
 
     fn lookups(&self) -> u64 {
-        self.owner.stats().calls(Callback::Lookup)
+        self.cache.owner.stats().calls(Callback::Lookup)
     }
 }
 
@@ -59,10 +52,10 @@ fn a_session_of_one_tls_configuration_is_unknown_under_another() {
     let open = tenant.connection("a");
     assert!(open.can_cache() && open.put(KEY.to_vec(), b"1.2".to_vec()));
     tenant.connection("a").put(KEY.to_vec(), b"1.3".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     let first = std::mem::replace(
         &mut tenant.sessions,
-        ServerSessions::new(tenant.reader.clone(), identity(ClientAuth::Required)),
+        ServerSessions::new(tenant.cache.reader.clone(), identity(ClientAuth::Required)),
     );
     assert_eq!((tenant.connection("a").get(&KEY), tenant.connection("a").take(&KEY)), (None, None));
     assert_eq!(tenant.lookups(), 0, "the guest is not asked");
@@ -76,13 +69,13 @@ fn a_chain_of_resumptions_ends_with_the_first_sessions_life() {
     let hour_ms = 60 * 60 * 1_000;
     tenant.connection("a").put(vec![0; 32], b"first".to_vec());
     for link in 1..=24_u8 {
-        tenant.owner.settle();
+        tenant.cache.owner.settle();
         let connection = tenant.connection("a");
         assert!(connection.take(&[link - 1; 32]).is_some(), "after {} hours", link - 1);
         connection.put(vec![link; 32], b"renewed".to_vec());
-        tenant.owners.clock().advance(hour_ms);
+        tenant.cache.owners.clock().advance(hour_ms);
     }
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("a").take(&[24; 32]), None);
 }
 
@@ -90,12 +83,12 @@ fn a_chain_of_resumptions_ends_with_the_first_sessions_life() {
 fn what_a_connection_stores_after_a_revocation_is_refused() {
     let mut tenant = Tenant::open();
     let before = tenant.connection("a");
-    tenant.reader.mailbox().revoke();
+    tenant.cache.reader.mailbox().revoke();
     before.put(KEY.to_vec(), b"session".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("a").take(&KEY), None);
     tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert!(tenant.connection("a").take(&KEY).is_some());
 }
 
@@ -116,7 +109,7 @@ fn a_session_is_given_where_all_the_early_data_that_it_promises_is_allowed_or_no
         assert!(tenant.connection("a").put(KEY.to_vec(), b"1.3".to_vec()));
         let tls12 = tenant.connection("a");
         assert!(tls12.can_cache() && tls12.put(KEY.to_vec(), b"1.2".to_vec()));
-        tenant.owner.settle();
+        tenant.cache.owner.settle();
         prepare(&mut tenant.config, allowed);
         let scoped = tenant.sessions.scoped(&tenant.config, "a");
         let given = scoped.config.session_storage.take(&KEY);
@@ -133,7 +126,7 @@ fn a_session_is_given_where_all_the_early_data_that_it_promises_is_allowed_or_no
 fn a_tls13_session_is_taken_once() {
     let mut tenant = Tenant::open();
     assert!(tenant.connection("a").put(KEY.to_vec(), b"session".to_vec()));
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("a").take(&KEY).as_deref(), Some(b"session".as_slice()));
     assert_eq!(tenant.connection("a").take(&KEY), None);
     assert_eq!(tenant.lookups(), 1);
@@ -145,7 +138,7 @@ fn a_tls12_session_is_looked_up_often() {
     let first = tenant.connection("a");
     assert!(first.can_cache());
     assert!(first.put(KEY.to_vec(), b"session".to_vec()));
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     for _ in 0..3 {
         assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"session".as_slice()));
     }
@@ -158,12 +151,12 @@ fn a_session_of_one_tls_version_is_unknown_in_the_other() {
     let tls12 = tenant.connection("a");
     assert!(tls12.can_cache());
     tls12.put(KEY.to_vec(), b"1.2".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("a").take(&KEY), None);
     assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"1.2".as_slice()), "it has not been used up");
     let tls13 = tenant.connection("a");
     tls13.put(KEY.to_vec(), b"1.3".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("a").get(&KEY).as_deref(), Some(b"1.2".as_slice()));
     assert_eq!(tenant.connection("a").take(&KEY).as_deref(), Some(b"1.3".as_slice()));
 }
@@ -172,7 +165,7 @@ fn a_session_of_one_tls_version_is_unknown_in_the_other() {
 fn a_session_of_one_server_name_is_unknown_under_another() {
     let mut tenant = Tenant::open();
     tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     assert_eq!(tenant.connection("b").take(&KEY), None);
     assert!(tenant.connection("a").take(&KEY).is_some());
 }
@@ -185,8 +178,8 @@ fn a_key_of_another_length_is_nobodys() {
         assert_eq!(tenant.connection("a").get(&vec![7; length]), None, "{length}");
         assert_eq!(tenant.connection("a").take(&vec![7; length]), None, "{length}");
     }
-    tenant.owner.settle();
-    let stats = tenant.owner.stats();
+    tenant.cache.owner.settle();
+    let stats = tenant.cache.owner.stats();
     assert_eq!((stats.sessions, stats.misses.iter().sum::<u64>()), (0, 0), "the cache never hears of them");
 }
 
@@ -197,7 +190,7 @@ fn one_connection_asks_the_guest_twice_at_most() {
     for number in 0..10 {
         tenant.connection("a").put(key(number), b"session".to_vec());
     }
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     let greedy = tenant.connection("a");
     let taken = (0..10).filter(|number| greedy.take(&key(*number)).is_some()).count();
     assert_eq!((taken, tenant.lookups()), (2, 2));
@@ -212,12 +205,12 @@ fn one_connection_asks_the_guest_twice_at_most() {
 fn made_up_keys_cost_no_guest_call_and_spend_nothing() {
     let mut tenant = Tenant::open();
     tenant.connection("a").put(KEY.to_vec(), b"session".to_vec());
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     let connection = tenant.connection("a");
     for number in 0..1_000_u32 {
         assert_eq!(connection.take(&number.to_be_bytes().repeat(8)), None);
     }
-    assert_eq!((tenant.lookups(), tenant.owner.stats().misses(Miss::Absent)), (0, 1_000));
+    assert_eq!((tenant.lookups(), tenant.cache.owner.stats().misses(Miss::Absent)), (0, 1_000));
     assert!(connection.take(&KEY).is_some());
 }
 
@@ -241,11 +234,11 @@ fn a_connection_tells_why_it_did_not_resume() {
     for number in 0..4_u8 {
         tenant.connection("a").put(vec![number; 32], b"session".to_vec());
     }
-    tenant.owner.settle();
+    tenant.cache.owner.settle();
     let refused = scoped(&tenant);
     assert!(refused.config.session_storage.take(&[0; 32]).is_some());
     assert_eq!(refused.resumption(false), Resumption::Refused, "given, and not resumed");
-    tenant.reader.mailbox().suspend();
+    tenant.cache.reader.mailbox().suspend();
     let greedy = scoped(&tenant);
     greedy.config.session_storage.take(&KEY);
     greedy.config.session_storage.take(&[1; 32]);

@@ -1,19 +1,20 @@
-//! Guests that fault in each callback: the call is a miss, the vault keeps the sessions, the cache comes back by itself.
+//! Guests that fault in each callback: the call is a miss, the vault keeps the sessions, the cache recovers by itself.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use innkeeper_artifacts::artifact;
 use innkeeper_conformance::load;
 use innkeeper_core::{
-    CacheConfig, CacheState, CacheStats, Callback, Clock, FaultKind, FoldError, Guest, Limits, Miss, Name, OpenError,
-    Owner, Owners, Property, Reader, Role, Secret, SizeClass,
+    CacheConfig, CacheState, CacheStats, Callback, Clock, FaultKind, FoldError, Guest, Miss, Name, OpenError, Owner,
+    Owners, Property, Reader, Role, Secret, SizeClass,
 };
+use innkeeper_doubles::{come_back, patient};
 use innkeeper_wasm::{Compilation, Engine, EngineConfig};
 
 const KEY: Name<'_> = Name { partial: b"a", id: b"1" };
 const OTHER: Name<'_> = Name { partial: b"a", id: b"2" };
 
-/// The attackers, and the kinds of fault each makes: where fuel is plenty, time is short.
+/// The attackers, and the kinds of fault each makes: with plenty of fuel, time runs out.
 const ATTACKERS: [(&str, &[FaultKind]); 2] =
     [("trap", &[FaultKind::Trap]), ("spin", &[FaultKind::OutOfFuel, FaultKind::Deadline])];
 
@@ -43,28 +44,15 @@ impl House {
     }
 
     fn open(&self, guest: &str, properties: &[(&str, &str)]) -> Opened {
-        let mut config = CacheConfig::new(guest, Role::Client, Limits::new(SizeClass::Small));
+        let mut config = CacheConfig { role: Role::Client, ..patient() };
         let property = |(name, value): &(&str, &str)| Property { name: (*name).into(), value: (*value).into() };
         config.properties = properties.iter().map(property).collect();
         config.limits.sessions = 77;
-        config.limits.read.time = Duration::from_secs(10);
         self.owners.open(config, self.guest(guest))
     }
 
     fn striking(&self, guest: &str, callback: Callback) -> (Owner<Secret>, Reader<Secret>) {
         self.open(guest, &[("strike", callback.name())]).expect("it behaves in `init`")
-    }
-
-    /// Moves the clock past the backoff, and waits until the owner thread has built the instance.
-    fn come_back(&self, owner: &mut Owner<Secret>, reader: &Reader<Secret>) {
-        self.owners.clock().advance(1_000);
-        for _ in 0..100_000 {
-            owner.settle();
-            if reader.stats().state == CacheState::Running {
-                return;
-            }
-        }
-        panic!("the cache does not come back");
     }
 }
 
@@ -88,7 +76,7 @@ fn a_fault_in_a_read_is_a_miss_and_the_cache_comes_back() {
             read(&reader);
             let stats = reader.stats();
             assert_eq!((faults(&stats, kinds), stats.sessions), (1, 1), "{guest} in {}", callback.name());
-            house.come_back(&mut owner, &reader);
+            come_back(&house.owners, &mut owner);
             assert_eq!(reader.stats().restarts, 1, "{guest} in {}", callback.name());
             if callback != Callback::Lookup {
                 assert_eq!(reader.lookup(KEY), Some(secret("kept")), "{guest} in {}", callback.name());
@@ -119,7 +107,7 @@ fn a_fault_in_delete_loses_nothing_else() {
         assert_eq!(faults(&reader.stats(), kinds), 1, "{guest}");
         assert_eq!(reader.lookup(KEY), None, "{guest}: down, so a miss");
         assert_eq!(reader.stats().misses(Miss::Down), 1, "{guest}");
-        house.come_back(&mut owner, &reader);
+        come_back(&house.owners, &mut owner);
         assert_eq!((reader.lookup(KEY), reader.lookup(OTHER)), (Some(secret("kept")), None), "{guest}");
     }
 }
@@ -152,7 +140,7 @@ fn init_that_faults_or_refuses_opens_no_cache() {
     let refused = house.open("refuse", &[("zeta", "1"), ("alpha", "2"), ("zeta", "")]).err().expect("it refuses");
     let OpenError::Guest(fault) = refused else { panic!("{refused}") };
     let message = fault.to_string();
-    // The role, the limits and the properties in their order; then a line with its control characters escaped, cut.
+    // The role, the limits and the properties in their order; then a cut line with escaped control characters.
     let told = r#"Client 77 86400000 [("zeta", "1"), ("alpha", "2"), ("zeta", "")]\n\u{1b}[2J!!!"#;
     assert_eq!(message.find(told), Some("`init` refused the cache: ".len()), "{message}");
     assert!(message.len() < 1_100, "{} bytes", message.len());

@@ -1,14 +1,12 @@
-//! A guest that waits on purpose, for as long as a test wants.
+//! A guest whose calls wait until the test lets them go on.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use innkeeper_proxy::core::{
-    Acc, CacheRef, Call, Callback, Callbacks, Claim, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, PartialKey,
-    Session,
-};
+use innkeeper_doubles::{before, intercepted};
+use innkeeper_proxy::core::{Callback, Guest};
 
 /// A gate that calls of one callback wait at while it is shut.
 #[derive(Clone)]
@@ -23,7 +21,7 @@ struct State {
     waiting: usize,
 }
 
-/// A gate that is shut.
+/// A shut gate, which opens when this is dropped.
 #[expect(unnameable_types, reason = "it is held and dropped")]
 #[must_use = "the gate is open as soon as it is dropped"]
 pub struct Shut(Gate);
@@ -39,30 +37,42 @@ impl Drop for Shut {
 const WAIT_MAX: Duration = Duration::from_secs(120);
 
 impl Gate {
-    /// A gate that is open.
+    /// Makes an open gate.
     pub fn new(callback: Callback) -> Self {
         Self { callback, state: Arc::default() }
     }
 
-    /// Shuts the gate, until what this gives is dropped.
+    /// Shuts the gate until the returned value is dropped.
     pub fn shut(&self) -> Shut {
         self.lock().is_shut = true;
         Shut(self.clone())
     }
 
-    /// Waits until a call waits at the gate.
+    /// Waits until this number of calls wait at the gate.
     ///
     /// # Panics
-    /// When none comes.
-    pub fn await_call(&self) {
-        let state = self.state.1.wait_timeout_while(self.lock(), WAIT_MAX, |state| state.waiting == 0);
+    /// If fewer come.
+    pub fn await_calls(&self, calls: usize) {
+        let state = self.state.1.wait_timeout_while(self.lock(), WAIT_MAX, |state| state.waiting < calls);
         let waited = state.unwrap_or_else(PoisonError::into_inner).1;
-        assert!(!waited.timed_out(), "a call comes to the gate");
+        assert!(!waited.timed_out(), "calls come to the gate");
     }
 
-    /// A guest whose calls wait here.
+    /// The number of calls that wait at the gate.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    /// Wraps a guest so that its calls wait at this gate.
     pub fn around(&self, guest: Arc<dyn Guest>) -> Arc<dyn Guest> {
-        Arc::new(Gated { guest, gate: self.clone() })
+        let gate = self.clone();
+        intercepted(guest, move |_host| {
+            let gate = gate.clone();
+            before(move |call| {
+                gate.pass(call.callback());
+                Ok(())
+            })
+        })
     }
 
     fn pass(&self, callback: Callback) {
@@ -78,64 +88,5 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Gated {
-    guest: Arc<dyn Guest>,
-    gate: Gate,
-}
-
-impl Guest for Gated {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = self.guest.instantiate(host, limits)?;
-        Ok(Box::new(GatedInstance { inner, gate: self.gate.clone() }))
-    }
-}
-
-struct GatedInstance {
-    inner: Box<dyn Callbacks>,
-    gate: Gate,
-}
-
-impl Callbacks for GatedInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.gate.pass(Callback::Init);
-        self.inner.init(call, args)
-    }
-
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.gate.pass(Callback::Terminate);
-        self.inner.terminate(call, cache)
-    }
-
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.gate.pass(Callback::Update);
-        self.inner.update(call, cache, key, session)
-    }
-
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.gate.pass(Callback::Delete);
-        self.inner.delete(call, cache, key)
-    }
-
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        self.gate.pass(Callback::Lookup);
-        self.inner.lookup(call, cache, key)
-    }
-
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.gate.pass(Callback::SelectSession);
-        self.inner.select_session(call, cache, partial)
-    }
-
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.gate.pass(Callback::Size);
-        self.inner.size(call, cache)
-    }
-
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.gate.pass(Callback::Foldl);
-        self.inner.foldl(call, fun, acc, cache)
     }
 }

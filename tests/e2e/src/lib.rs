@@ -1,4 +1,4 @@
-//! A proxy on loopback with one tenant for each guest that a test names, and the clients that nobody here wrote.
+//! A proxy on loopback with one tenant for each guest that a test names, and independent clients.
 
 pub mod soak;
 
@@ -30,7 +30,7 @@ use tokio::runtime::Runtime;
 
 pub use crate::{
     client_hello::{ClientHello, first_record},
-    flaky::Flaky,
+    flaky::flaky,
     gated::Gate,
     programs::{Ended, Reachable, Waiting, address_in, curl, many, openssl, python, run},
     served::{Folder, Served, TOKEN},
@@ -38,7 +38,7 @@ pub use crate::{
     upstream::{ANSWER, REQUEST},
 };
 
-/// The guests that keep the contract. Native code is held to the same.
+/// The guests that keep the contract. Native code has to keep it as well.
 pub const HONEST: [&str; 4] = ["native-lru", "rust-lru", "rust-ttl", "c-lru"];
 
 /// The guests that break it.
@@ -60,7 +60,7 @@ impl House {
     /// Starts a proxy with a tenant for each guest.
     ///
     /// # Panics
-    /// When a guest was left out of the build, or anything does not start.
+    /// If a guest was left out of the build, or anything does not start.
     pub fn open(guests: &[&str]) -> Self {
         Self::open_with(guests, |_| {})
     }
@@ -68,7 +68,7 @@ impl House {
     /// Starts a proxy with a tenant for each guest, changed as a test needs it.
     ///
     /// # Panics
-    /// When a guest was left out of the build, or anything does not start.
+    /// If a guest was left out of the build, or anything does not start.
     pub fn open_with(guests: &[&str], change: impl Fn(&mut TenantConfig)) -> Self {
         let runtime = Runtime::new().expect("the runtime starts");
         let folder = tempfile::tempdir().expect("there is room for a folder");
@@ -92,7 +92,7 @@ impl House {
         Self { runtime, address: proxy.local_address(), proxy: Some(proxy), loader, tls, upstream, clock, folder }
     }
 
-    /// Where the proxy listens.
+    /// The proxy's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -108,18 +108,18 @@ impl House {
     /// The guest with a name, ready for an upgrade.
     ///
     /// # Errors
-    /// Why it is refused at load.
+    /// The reason of the refusal at load.
     ///
     /// # Panics
-    /// When there is no such guest, or it was left out of the build.
+    /// If the guest is unknown, or was left out of the build.
     pub fn guest(&self, name: &str) -> Result<Arc<dyn Guest>, LoadError> {
         load(&self.loader, name, &limits())
     }
 
-    /// How a tenant spoke TLS before a test changed it: its own certificate and nothing more.
+    /// A tenant's TLS settings before a test changed them: only its own certificate.
     ///
     /// # Panics
-    /// When there is no such tenant.
+    /// If the tenant is unknown.
     pub fn tls(&self, guest: &str) -> TenantTls {
         self.tls.get(guest).expect("the house was opened with this guest").clone()
     }
@@ -139,7 +139,7 @@ impl House {
         self.folder.path().join("ca.pem")
     }
 
-    /// A folder that goes with the house.
+    /// A folder that is removed with the proxy.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -152,7 +152,7 @@ impl House {
     /// A tenant's counters, once every session that has been stored so far has reached its guest.
     ///
     /// # Panics
-    /// When there is no such tenant.
+    /// If the tenant is unknown.
     pub fn settled(&mut self, guest: &str) -> TenantStats {
         let proxy = self.proxy();
         proxy.settle();
@@ -160,7 +160,7 @@ impl House {
         stats.expect("the house was opened with this guest").1
     }
 
-    /// Shuts the proxy down, and says how many connections it cut off.
+    /// Shuts the proxy down, and returns the number of connections that it cut off.
     ///
     /// # Panics
     /// Never: a house is closed once.
@@ -191,7 +191,7 @@ fn tenant(loader: &GuestLoader, guest: &str, upstream: SocketAddr, authorities: 
 
 fn limits() -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
-    // Nothing may be missed here because the machine is busy, or because the clock stands still.
+    // Neither a busy machine nor the manual clock may cause a miss.
     limits.read.time = Duration::from_secs(10);
     limits.compile = Duration::from_secs(120);
     limits.fuel_burst = 1 << 50;

@@ -1,4 +1,4 @@
-//! Changes of one tenant's guest that take their time, and what everybody else does meanwhile.
+//! Slow changes of one tenant's guest leave everybody else undisturbed.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -17,7 +17,7 @@ use innkeeper_proxy::{
 const SLOW: &str = "native-lru";
 const OTHER: &str = "rust-lru";
 
-/// Those that a house has.
+/// The listeners of a `House`.
 fn listeners() -> Vec<(ListenerConfig, Option<TcpListener>)> {
     vec![(ListenerConfig::new((Ipv4Addr::LOCALHOST, 0).into()), None)]
 }
@@ -28,7 +28,7 @@ fn native() -> Arc<dyn Guest> {
 
 fn limits() -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
-    // Nothing may be missed here because the machine is busy, or because the clock stands still.
+    // Neither a busy machine nor the manual clock may cause a miss.
     limits.read.time = std::time::Duration::from_secs(10);
     limits.fuel_burst = 1 << 50;
     limits
@@ -38,7 +38,7 @@ fn cache(tenant: &str, sessions: u32) -> CacheConfig {
     CacheConfig::new(tenant, Role::Server, Limits { sessions, ..limits() })
 }
 
-/// Gives the other tenant another certificate and keeps the slow one, as a reload does.
+/// Returns a reload's changes: another certificate for the other tenant, and the slow one as it is.
 fn renew(house: &House) -> Vec<Change> {
     let front = TenantFront {
         name: OTHER.into(),
@@ -56,11 +56,11 @@ fn reconnects(house: &House, guest: &str) -> (usize, usize) {
     (ended.count("New, "), ended.count("Reused, "))
 }
 
-/// Everything that others do while a change of the slow tenant's guest waits at a gate, and what is done to that tenant itself
-/// without its guest.
+/// Checks that others proceed while a change of the slow tenant's guest waits at a gate, and that the tenant itself
+/// proceeds without its guest.
 ///
-/// Caches are dealt out to two owner threads in turn. What waits at a gate holds its own up for longer than any call may, so the
-/// other tenant's caches have to be on the other one.
+/// Caches alternate between two owner threads. A call at a gate blocks its thread for longer than any call may, so the
+/// other tenant's caches must be on the other thread.
 fn nobody_waits(house: &House) {
     assert_eq!(reconnects(house, OTHER), (1, 5), "handshakes go on");
     house.proxy().upgrade(OTHER, house.guest("rust-ttl").unwrap()).unwrap();
@@ -90,7 +90,7 @@ fn a_slow_init_holds_up_nobody() {
     thread::scope(|scope| {
         let shut = gate.shut();
         let change = scope.spawn(|| house.proxy().set_guest(SLOW, &cache(SLOW, 500), Arc::clone(&slow)));
-        gate.await_call();
+        gate.await_calls(1);
         nobody_waits(&house);
         // A newer change of the same tenant waits for its own tenant.
         let next = scope.spawn(|| house.proxy().set_guest(SLOW, &cache(SLOW, 600), native()));
@@ -110,7 +110,7 @@ fn a_slow_upgrade_holds_up_nobody() {
     thread::scope(|scope| {
         let shut = gate.shut();
         let change = scope.spawn(|| house.proxy().upgrade(SLOW, Arc::clone(&slow)));
-        gate.await_call();
+        gate.await_calls(1);
         nobody_waits(&house);
         drop(shut);
         change.join().unwrap().unwrap();
@@ -127,7 +127,7 @@ fn a_slow_hand_over_holds_up_nobody_and_is_revoked_at_once() {
     thread::scope(|scope| {
         let shut = gate.shut();
         let change = scope.spawn(|| house.proxy().set_guest(SLOW, &cache(SLOW, 500), Arc::clone(&slow)));
-        gate.await_call();
+        gate.await_calls(1);
         nobody_waits(&house);
         drop(shut);
         assert!(change.join().unwrap().unwrap().moved.is_some());
@@ -143,7 +143,7 @@ fn a_tenant_that_is_taken_away_while_its_guest_is_opened_is_gone() {
     thread::scope(|scope| {
         let shut = gate.shut();
         let change = scope.spawn(|| house.proxy().set_guest(SLOW, &cache(SLOW, 500), Arc::clone(&slow)));
-        gate.await_call();
+        gate.await_calls(1);
         let kept = vec![Wanted::Kept(OTHER.into())];
         let changes = house.block_on(house.proxy().apply(listeners(), ProxyLimits::default(), kept)).unwrap();
         assert!(matches!(changes.as_slice(), [Change { what: What::Removed, .. }]), "{changes:?}");
@@ -167,7 +167,7 @@ fn a_tenant_without_a_guest_is_served_and_keeps_what_an_operator_has_said() {
     let wanted = vec![Wanted::Set(Box::new(front)), Wanted::Kept(SLOW.into())];
     let changes = house.block_on(house.proxy().apply(listeners(), ProxyLimits::default(), wanted)).unwrap();
     assert!(matches!(changes.as_slice(), [Change { what: What::Added, .. }]), "{changes:?}");
-    // It has the name now, and the tenant that is kept the rest of its own.
+    // The other tenant has the name now, and the kept tenant has its other names.
     assert_eq!(reconnects(&house, &format!("other.{SLOW}")), (6, 0));
     assert_eq!(curl(&house, &format!("other.{SLOW}.example"), 2, &[]).output, ANSWER.repeat(2));
     assert_eq!(reconnects(&house, SLOW), (1, 5));

@@ -1,18 +1,13 @@
-//! Whom clients that take places and stay silent keep out: nobody else.
+//! Silent clients take permits of connections, and keep no other client out.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Condvar, Mutex},
-};
+use std::{net::SocketAddr, sync::Arc};
 
-use innkeeper_e2e::{ANSWER, ClientHello, Folder, House, Served, Waiting, openssl};
+use innkeeper_e2e::{ANSWER, ClientHello, Folder, Gate, House, Served, Waiting, openssl};
 use innkeeper_proxy::{
     Compilation,
-    core::{
-        Acc, CacheRef, Call, Callbacks, Claim, Fault, FoldFun, Guest, Host, InitArgs, Key, Limits, PartialKey, Session,
-    },
+    core::Callback,
     rustls::{
         ClientConfig, RootCertStore,
         crypto::ring,
@@ -31,10 +26,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Longer than anything here takes on a busy machine, and shorter than a silent client is waited for.
+/// Longer than any step here on a busy machine, and shorter than the time a silent client has.
 const SOON: Duration = Duration::from_secs(30);
 
-/// One tenant for each name; `limits` go into the table of connections, `more` into each tenant's.
+/// A configuration with one tenant for each name; `limits` go into the table of connections, `more` into each tenant's.
 fn text(folder: &Folder, limits: &str, names: &[&str], more: &str) -> String {
     let head = Folder::head().replace("hello_ms = 60000", &format!("hello_ms = 60000\n{limits}"));
     head + &names.iter().map(|name| folder.tenant(name, "rust-lru.wasm", more)).collect::<String>()
@@ -51,7 +46,7 @@ fn served(limits: &str, names: &[&str], more: &str) -> Served {
     Served::start(folder)
 }
 
-/// Where clients connect from, and what they do there.
+/// Clients of a server, at chosen addresses.
 struct Clients {
     address: SocketAddr,
     connector: TlsConnector,
@@ -79,7 +74,7 @@ impl Clients {
         timeout(SOON, socket.connect(self.address)).await.expect("it is accepted").unwrap()
     }
 
-    /// Sends a ClientHello for a tenant, and gives what the server begins its answer with. Then it is silent.
+    /// Sends a ClientHello for a tenant, reads the begin of the answer, and stays silent.
     async fn hello(&self, peer: u8, name: &str) -> TcpStream {
         let mut stream = self.connect(peer).await;
         let hello = ClientHello { server_name: format!("{name}.example"), ..ClientHello::default() };
@@ -87,7 +82,7 @@ impl Clients {
         stream
     }
 
-    /// Does a handshake over a connection; none if it is closed before.
+    /// Makes a handshake over a connection; returns none if the server closes it before.
     async fn finish(&self, stream: TcpStream, name: &str) -> Option<TlsStream<TcpStream>> {
         let server_name = ServerName::try_from(format!("{name}.example")).unwrap();
         let done = timeout(SOON, self.connector.connect(server_name, stream)).await;
@@ -98,7 +93,7 @@ impl Clients {
         self.finish(self.connect(peer).await, name).await
     }
 
-    /// Visits one after another from one peer, and gives those that stay.
+    /// Visits one after another from one peer, and returns the connections that stay.
     async fn visits(&self, peer: u8, name: &str, number: usize) -> Vec<TlsStream<TcpStream>> {
         let mut all = Vec::new();
         for _ in 0..number {
@@ -108,7 +103,7 @@ impl Clients {
     }
 }
 
-/// Whether the server has closed a connection, which is waited for.
+/// Waits for the server to close a connection, and returns true if it does.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut some = [0; 4_096];
     let read = async {
@@ -118,7 +113,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
     timeout(SOON, read).await.is_ok()
 }
 
-/// Reads the first byte of what comes, or none.
+/// Reads the first byte, if any.
 async fn first_byte(stream: &mut TcpStream) -> Option<u8> {
     timeout(SOON, stream.read_u8()).await.expect("nobody is kept waiting").ok()
 }
@@ -128,7 +123,7 @@ const REJECTED_OF_ALL: usize = 3;
 
 #[test]
 fn greedy_tenants_leave_the_others_their_reserves() {
-    // As the defaults are to each other: of 10 000, three times 4 000.
+    // In the proportion of the defaults: of 10 000, three times 4 000.
     let names = ["one", "two", "three", "four", "five"];
     let served = served("max = 200", &names, "connections = { max = 80 }");
     let clients = Clients::of(&served);
@@ -139,7 +134,8 @@ fn greedy_tenants_leave_the_others_their_reserves() {
                 open.extend(clients.visits(peer, name, 40).await);
             }
         }
-        // Of the 200, 50 are for connections before their ClientHello, and half of the rest is kept for the five.
+        // Of the 200, 50 are for connections before their ClientHello, and half of the rest is reserved for the five
+        // tenants.
         assert_eq!(open.len(), 150 - 2 * 15, "all but what is kept for the two that are quiet");
         for name in &names[3..] {
             assert_eq!(clients.visits(2, name, 15).await.len(), 15, "{name} has its reserve");
@@ -164,7 +160,7 @@ fn the_reserve_of_a_tenant_that_is_removed_is_the_others() {
     assert_eq!(more_open.len(), 10);
     served.reload(&text(&served.folder, "max = 40\nhello_max = 20", &names, more)).unwrap();
     assert_eq!(served.settled("goes").reserve, 10);
-    // Nobody is cut off for it: it is there as soon as enough have ended.
+    // No connection is cut off for it: the tenant's reserve is complete once enough have ended.
     assert!(served.runtime.block_on(clients.visit(3, "goes")).is_none());
     drop((open, more_open));
     while served.settled("stays").connections > 0 {
@@ -182,11 +178,11 @@ fn silent_handshakes_keep_nobody_waiting() {
         for _ in 0..300 {
             let mut stream = clients.hello(2, "shop").await;
             assert_eq!(first_byte(&mut stream).await, Some(22), "each gets its answer");
-            // The beginning of a record that does not go on is silence too.
+            // A record that stops after its begin counts as silence.
             stream.write_all(&[22]).await.unwrap();
             silent.push(stream);
         }
-        // 300 are more than may go on at a time; from the same peer as from others.
+        // 300 exceed the handshakes allowed at a time, from the same peer and from others.
         for peer in [2, 3] {
             assert_eq!(clients.visits(peer, "shop", 5).await.len(), 5);
         }
@@ -211,7 +207,7 @@ fn a_silent_handshake_gives_its_place_to_one_that_goes_on() {
         }
         let open = clients.visits(3, "shop", 3).await;
         assert_eq!(open.len(), 3, "each gets a place");
-        // Which of two comes first that fell silent at about the same time is nobody's to say.
+        // Two clients that fell silent at about the same time may end in either order.
         let mut ends: JoinSet<TcpStream> = JoinSet::new();
         for mut stream in silent {
             ends.spawn(async move {
@@ -240,7 +236,7 @@ fn a_peer_takes_no_place_from_others() {
         let mut silent = clients.hello(3, "shop").await;
         assert_eq!(first_byte(&mut silent).await, Some(22));
         let last = clients.visit(4, "shop").await.expect("there is one left");
-        // All are taken, and another's silence does not help a peer that has all that it may have.
+        // Every permit is taken, and a peer at its own bound gains nothing from another's silence.
         assert!(clients.visit(2, "shop").await.is_none());
         assert!(clients.visit(5, "shop").await.is_some());
         assert!(is_closed(&mut silent).await);
@@ -259,7 +255,7 @@ fn clients_before_their_hello_keep_nobody_out() {
         for round in 0..30 {
             silent.push(clients.connect(2).await);
             silent.push(clients.connect(3 + round).await);
-            // The beginning of a ClientHello that does not go on.
+            // An incomplete ClientHello.
             let mut stream = clients.connect(4).await;
             stream.write_all(&[22, 3]).await.unwrap();
             slow.push(stream);
@@ -270,7 +266,7 @@ fn clients_before_their_hello_keep_nobody_out() {
         for stream in silent.iter_mut().chain(&mut slow).take(20) {
             assert!(is_closed(stream).await, "the longest there are closed");
         }
-        // Those that the system has queued are still accepted.
+        // The system's accept queue is still served.
         let totals = || served.server.proxy().totals();
         let are_enough = async {
             while totals().displaced < 75 || totals().before_hello > 10 {
@@ -317,7 +313,7 @@ fn a_load_balancers_clients_are_peers_of_their_own() {
                 open.extend(visited);
             }
         }
-        // Headers that never come are the load balancer's own, and keep out nobody.
+        // Missing PROXY headers are the load balancer's trouble, and keep nobody out.
         let mut silent = Vec::new();
         for _ in 0..30 {
             silent.push(clients.connect(2).await);
@@ -335,7 +331,7 @@ fn a_crowd_of_honest_clients_is_served() {
     let number = 600;
     let served_all = served.runtime.block_on(async {
         let mut streams = Vec::new();
-        // All are connected before the first says anything.
+        // All connect before the first sends anything.
         for _ in 0..number {
             streams.push(clients.connect(2).await);
         }
@@ -353,7 +349,7 @@ fn a_crowd_of_honest_clients_is_served() {
         done.len()
     });
     assert_eq!(served_all, number);
-    // A client is done before the server knows that it is.
+    // A client finishes before the server notices.
     while served.settled("shop").handshakes < number as u64 && served.settled("shop").failed == 0 {
         std::thread::yield_now();
     }
@@ -361,7 +357,7 @@ fn a_crowd_of_honest_clients_is_served() {
     assert_eq!((stats.handshakes, stats.failed, stats.displaced, totals.displaced), (number as u64, 0, 0, 0));
 }
 
-/// For people, with `--nocapture`.
+/// Prints figures with `--nocapture`.
 #[test]
 #[expect(clippy::print_stderr, reason = "it tells people what it has measured")]
 fn the_median_of_honest_clients_beside_silent_ones_is_short() {
@@ -386,95 +382,15 @@ fn the_median_of_honest_clients_beside_silent_ones_is_short() {
     assert!(median < Duration::from_secs(2), "{median:?}");
 }
 
-/// A guest whose lookups wait until they may go on.
-struct Slow {
-    guest: Arc<dyn Guest>,
-    gate: Arc<Gate>,
-}
-
-#[derive(Default)]
-struct Gate {
-    /// Lookups that have come, and whether they may go on.
-    state: Mutex<(usize, bool)>,
-    changed: Condvar,
-}
-
-impl Gate {
-    fn pass(&self) {
-        self.state.lock().unwrap().0 += 1;
-        self.changed.notify_all();
-        // Those of a server that stands still are told by the client that waits meanwhile.
-        let _ = self.wait_for(|(_, is_open)| *is_open);
-        self.state.lock().unwrap().1 = true;
-    }
-
-    fn open(&self) {
-        self.state.lock().unwrap().1 = true;
-        self.changed.notify_all();
-    }
-
-    fn wait_for(&self, is_right: impl Fn(&(usize, bool)) -> bool) -> bool {
-        let state = self.state.lock().unwrap();
-        !self.changed.wait_timeout_while(state, SOON, |state| !is_right(state)).unwrap().1.timed_out()
-    }
-}
-
-impl Guest for Slow {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = self.guest.instantiate(host, limits)?;
-        Ok(Box::new(SlowInstance { inner, gate: Arc::clone(&self.gate) }))
-    }
-}
-
-struct SlowInstance {
-    inner: Box<dyn Callbacks>,
-    gate: Arc<Gate>,
-}
-
-impl Callbacks for SlowInstance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
-        self.inner.init(call, args)
-    }
-
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
-        self.inner.terminate(call, cache)
-    }
-
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
-        self.inner.update(call, cache, key, session)
-    }
-
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
-        self.inner.delete(call, cache, key)
-    }
-
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
-        self.gate.pass();
-        self.inner.lookup(call, cache, key)
-    }
-
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
-        self.inner.select_session(call, cache, partial)
-    }
-
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
-        self.inner.size(call, cache)
-    }
-
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
-        self.inner.foldl(call, fun, acc, cache)
-    }
-}
-
 #[test]
 fn a_lookup_that_takes_its_time_holds_up_no_other_tenant() {
-    let gate = Arc::new(Gate::default());
-    // As many as the runtime has threads: without threads of their own they would stop it.
+    let gate = Gate::new(Callback::Lookup);
+    // As many as the runtime's threads: on those threads they would block it.
     let visits = std::thread::available_parallelism().map_or(2, usize::from).min(8);
     let mut house = House::open_with(&["native-lru", "rust-lru"], |tenant| {
         if tenant.name == "native-lru" {
             tenant.cache.readers = visits;
-            tenant.guest = Arc::new(Slow { guest: Arc::clone(&tenant.guest), gate: Arc::clone(&gate) });
+            tenant.guest = gate.around(Arc::clone(&tenant.guest));
         }
     });
     let file = house.folder().join("session.pem");
@@ -482,14 +398,16 @@ fn a_lookup_that_takes_its_time_holds_up_no_other_tenant() {
     openssl(&house, "native-lru.example", &["-tls1_2", "-no_ticket", "-ign_eof", "-sess_out", file]);
     assert_eq!(house.settled("native-lru").cache.sessions, 1);
     let back = ["-tls1_2", "-no_ticket", "-ign_eof", "-sess_in", file];
+    let shut = gate.shut();
     std::thread::scope(|scope| {
         for _ in 0..visits {
             scope.spawn(|| openssl(&house, "native-lru.example", &back));
         }
-        assert!(gate.wait_for(|(lookups, _)| *lookups == visits), "all are under way");
+        gate.await_calls(visits);
         let other = openssl(&house, "rust-lru.example", &["-ign_eof"]);
-        let are_open = gate.state.lock().unwrap().1;
-        gate.open();
-        assert!(other.count(ANSWER.trim()) == 1 && !are_open, "{}", other.output);
+        // Fewer wait if the other tenant was served only once the gate gave up.
+        let waiting = gate.waiting();
+        drop(shut);
+        assert_eq!((other.count(ANSWER.trim()), waiting), (1, visits), "{}", other.output);
     });
 }

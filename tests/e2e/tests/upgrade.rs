@@ -1,4 +1,4 @@
-//! Guests that are exchanged, fail, or fail now and then while clients come and go.
+//! Upgrades and failing guests under the load of clients.
 
 use std::sync::{
     Arc,
@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use innkeeper_artifacts::ARTIFACTS;
-use innkeeper_e2e::{ANSWER, Flaky, HONEST, House, curl, many, openssl};
+use innkeeper_e2e::{ANSWER, HONEST, House, curl, flaky, many, openssl};
 use innkeeper_proxy::core::Miss;
 
 #[test]
@@ -60,7 +60,7 @@ fn an_upgrade_to_each_hostile_guest_breaks_no_handshake() {
             assert!(house.settled("rust-lru").cache.sessions > before, "{name}");
         }
     }
-    // Those that are made behave as long as the canary asks.
+    // A flaky guest passes only if it behaves during the canary.
     assert!(refused > 90 && made > 5, "{refused} refused, {made} made");
     assert_eq!(house.settled("rust-lru").failed, 0);
 }
@@ -89,7 +89,7 @@ fn ten_thousand_sessions_outlive_a_guest_that_traps_every_hundredth_time() {
     let missed = |cause| stats.cache.misses(cause);
     let is_lost = missed(Miss::Absent) + missed(Miss::Expired) + missed(Miss::Declined) + missed(Miss::Gone);
     assert_eq!((is_lost, missed(Miss::Fault)), (0, traps), "nothing is missed but while the guest is built anew");
-    // What was not resumed was made anew, beside the old ones, which the vault still holds.
+    // Each failed resumption created a new session beside the old one, which the vault still holds.
     assert_eq!(stats.cache.sessions, u64::from(2 * SESSIONS - resumed));
 }
 
@@ -97,7 +97,7 @@ fn ten_thousand_sessions_outlive_a_guest_that_traps_every_hundredth_time() {
 fn with_faults_injected_in_every_callback_every_client_is_served() {
     for guest in HONEST {
         let mut house = House::open_with(&[guest], |tenant| {
-            tenant.guest = Arc::new(Flaky::new(Arc::clone(&tenant.guest), 4));
+            tenant.guest = flaky(Arc::clone(&tenant.guest), 4);
         });
         let server_name = format!("{guest}.example");
         for _ in 0..4 {

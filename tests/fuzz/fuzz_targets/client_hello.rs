@@ -1,9 +1,9 @@
-//! Attacks the way from a ClientHello to the guest: any bytes, and ClientHellos that offer ids which the cache holds, ids
-//! near them and made-up ones, thousands at a time, into a rustls server whose sessions lie in a cache.
+//! Attacks the way from a ClientHello to the guest. The input is any bytes, or ClientHellos that offer held ids,
+//! similar ids and made-up ones, thousands at a time. The target is a rustls server whose sessions lie in a cache.
 //!
-//! Oracle: no panic; one connection has the guest asked twice at most, and not at all for ids that the vault does not hold
-//! under this server name and TLS configuration; a session that nobody offered stays; no handshake ends, since nobody
-//! here has a key.
+//! Oracle: no panic. One connection asks the guest twice at most, and never for ids that the vault lacks under this
+//! server name and TLS configuration. A session that was never offered stays. No handshake completes, since the input
+//! has no key.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
-//! Attacks the settings: any numbers in `Limits` and `CacheConfig`, against the host's own ranges and against another
-//! one's maxima; then a cache under those that are taken.
+//! Attacks the settings: any numbers in `Limits` and `CacheConfig`, against the host's own ranges and against an
+//! operator's maxima; then a cache under the accepted ones.
 //!
-//! Oracle: no panic; a refusal names a limit, and its value is out of the range it names; what passes is within the
-//! maxima; a cache opens exactly where the check has passed, and stays within its bounds.
+//! Oracle: no panic. A refusal names a limit, and its value is out of the named range. Accepted settings are within the
+//! maxima. A cache opens exactly if the check has passed, and stays within its bounds.
 
 #![no_main]
 

@@ -1,9 +1,9 @@
-//! Attacks a cache from both sides at once: a guest that asks the host anything in every callback and answers anything,
-//! and users that update, delete, look up, take, select, fold, sweep, revoke and upgrade, on a clock that jumps.
+//! Attacks a cache from both sides at once. A guest asks the host anything in every callback and answers anything.
+//! Users update, delete, look up, take, select, fold, sweep, revoke and upgrade, on a clock that jumps.
 //!
-//! Oracle: a naive model of what the vault may hold. What a read gives is, byte for byte, the model's session of that
-//! name, unexpired, or nothing; a session goes only where somebody counted it out; the vault stays within its bounds; an
-//! honest guest loses nothing and is never blamed; a neighbour's session is always there.
+//! Oracle: a naive model of the vault's sessions. A read returns, byte for byte, the model's unexpired session of that
+//! name, or none. Every lost session is counted. The vault stays within its bounds. An honest guest loses no session
+//! and is never blamed. A neighbour's session always stays.
 
 #![no_main]
 

@@ -1,8 +1,8 @@
-//! Attacks the way from bytes to a guest: any bytes, and components cut, spliced and changed; those that load all the same
-//! then serve a few calls.
+//! Attacks the way from bytes to a guest: any bytes, and components that are cut, spliced and changed. Those that load
+//! nonetheless serve a few calls.
 //!
-//! Oracle: no panic, in the compiler's thread neither; a file is refused with a reason or loads within the compile limit;
-//! a read under a guest that loads gives the right session or none.
+//! Oracle: no panic, including the compiler's thread. A file is refused with a reason or loads within the compile
+//! limit. A read under a loaded guest returns the right session or none.
 
 #![no_main]
 

@@ -31,7 +31,7 @@ struct Settings {
     values: [Value; Limits::ALL.len()],
 }
 
-/// A number in place of a default.
+/// A number that replaces a default.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Value {
     Default,

@@ -17,13 +17,13 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-/// What a client sends.
+/// The bytes that a client sends.
 #[derive(Arbitrary, Debug)]
 pub struct Client {
     first: First,
-    /// What comes after the first flight, whatever the server has answered.
+    /// The bytes after the first flight, whatever the server has answered.
     rest: Vec<u8>,
-    /// How many bytes the server is given at a time, and one more.
+    /// The number of bytes that the server gets at a time, minus one.
     piece: u8,
     /// Another server name than the sessions are held under.
     is_misdirected: bool,
@@ -35,19 +35,19 @@ pub struct Client {
 enum First {
     /// Anything.
     Bytes(Vec<u8>),
-    /// A ClientHello, in records of so many bytes at most, and one more.
+    /// A ClientHello, in records of at most this many bytes plus one.
     Hello { hello: Hello, record: u16 },
 }
 
 #[derive(Arbitrary, Debug)]
 struct Hello {
-    /// Not TLS 1.2, as it says in every ClientHello.
+    /// A legacy version other than TLS 1.2.
     version: Option<u16>,
     random: u8,
     session_id: Id,
     suites: Vec<Choice>,
     compressions: Option<Vec<u8>>,
-    /// What a common client sends, before everything else.
+    /// Begins with the extensions of a common client.
     is_common: bool,
     extensions: Vec<Extension>,
     psk: Option<Psk>,
@@ -59,12 +59,12 @@ struct Hello {
 #[derive(Arbitrary, Clone, Debug)]
 enum Id {
     Held(u8),
-    /// One that is held, with one bit changed.
+    /// A held one with one bit changed.
     Near(u8, u8),
     Bytes(Vec<u8>),
 }
 
-/// A number out of those that matter where it stands, or any.
+/// A number from those that matter in its place, or any.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Choice {
     Known(u8),
@@ -89,7 +89,7 @@ enum Extension {
 #[derive(Arbitrary, Debug)]
 struct Psk {
     identities: Vec<(Id, u32)>,
-    /// The same identities so many times.
+    /// The number of repetitions of the identities.
     times: u8,
     binders: Option<Vec<Vec<u8>>>,
 }
@@ -99,13 +99,13 @@ const VERSIONS: [u16; 4] = [0x0304, 0x0303, 0x0302, 0x7a7a];
 const GROUPS: [u16; 4] = [0x001d, 0x0017, 0x0018, 0x11ec];
 const ALGORITHMS: [u16; 6] = [0x0403, 0x0503, 0x0804, 0x0807, 0x0401, 0x0201];
 
-/// The most that a client's bytes are, its own and those it has repeated.
+/// The most bytes of a client, including repetitions.
 const BYTES_MAX: usize = 1 << 17;
 
-/// How often one connection may have the guest asked.
+/// The most guest calls of one connection.
 const ASKS_MAX: u64 = 2;
 
-/// How many TLS 1.3 sessions the cache holds that are none.
+/// The number of unreadable TLS 1.3 sessions in the cache.
 const UNREADABLE: u8 = 4;
 
 /// One held session: its name in the vault, and the id that a client knows it by.
@@ -122,14 +122,14 @@ struct Server {
     sessions: ServerSessions,
     reconfigured: ServerSessions,
     held: Vec<Held>,
-    /// Ends last.
+    /// Dropped last.
     _owners: Owners,
 }
 
 /// Made once for all runs, with the sessions of honest clients.
 static SERVER: LazyLock<Mutex<Server>> = LazyLock::new(|| Mutex::new(Server::open()));
 
-/// Sends it all to the server, and panics where the server does what it must not.
+/// Sends everything to the server, and panics if the server misbehaves.
 pub fn run(client: &Client) {
     let mut server = SERVER.lock().unwrap_or_else(PoisonError::into_inner);
     server.refill();
@@ -198,7 +198,7 @@ impl Server {
         self.reader.stats().calls(Callback::Lookup)
     }
 
-    /// Registers again what the run before used up, and forgets what it registered.
+    /// Restores the sessions that the last run used up, and removes those it registered.
     fn refill(&mut self) {
         for held in &self.held {
             if !self.reader.holds(held.name.name()) {
@@ -274,7 +274,7 @@ fn deliver(wire: &mut Vec<u8>, mut read: impl FnMut(&mut &[u8]) -> std::io::Resu
 }
 
 impl Client {
-    /// What goes over the wire, and what of it may name a session.
+    /// The bytes on the wire, and those among them that may name a session.
     fn bytes(&self, held: &[Held]) -> (Vec<u8>, Vec<u8>) {
         let mut bytes = match &self.first {
             First::Bytes(bytes) => (bytes.clone(), bytes.clone()),
@@ -293,7 +293,7 @@ impl Client {
     }
 }
 
-/// Writes what `body` writes, behind its length in so many bytes.
+/// Writes the output of `body` behind its length, which has `length_bytes` bytes.
 fn prefixed(bytes: &mut Vec<u8>, length_bytes: usize, body: impl FnOnce(&mut Vec<u8>)) {
     let start = bytes.len();
     bytes.resize(start + length_bytes, 0);
@@ -402,7 +402,7 @@ impl Extension {
                 prefixed(message, 2, |message| {
                     for (group, share) in shares {
                         message.extend(group.number(&GROUPS).to_be_bytes());
-                        // Any 32 bytes are a point of X25519 but a few.
+                        // Nearly all strings of 32 bytes are points of X25519.
                         let point = vec![9; 32];
                         prefixed(message, 2, |message| message.extend(share.as_ref().unwrap_or(&point)));
                     }
@@ -435,7 +435,7 @@ impl Psk {
         });
         prefixed(message, 2, |message| match &self.binders {
             Some(binders) => binders.iter().for_each(|binder| prefixed(message, 1, |message| message.extend(binder))),
-            // As many as there are identities, of the right length.
+            // One binder for each identity, of the right length.
             None => {
                 (0..self.identities.len() * times).for_each(|_| prefixed(message, 1, |message| message.extend([7; 32])))
             }

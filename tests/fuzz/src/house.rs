@@ -8,23 +8,23 @@ use innkeeper_core::{
     Secret, SizeClass, Terms,
 };
 
-use crate::puppet::{Act, Puppet, Script};
+use crate::puppet::{Act, Script, puppet};
 
 /// One run: a cache, what its guests do, and what its users do.
 #[derive(Debug)]
 pub struct Run {
     setup: Setup,
-    /// Whether the threads end before the owner does.
+    /// True if the threads end before the owner.
     ends_with_threads: bool,
     steps: Vec<Step>,
-    /// What the first guest does; nothing but good when empty.
+    /// The acts of the first guest; honest if empty.
     first: Vec<Act>,
-    /// What the guest of every upgrade does.
+    /// The acts of the guest of every upgrade.
     second: Vec<Act>,
 }
 
 impl<'a> Arbitrary<'a> for Run {
-    /// With lengths before the lists, so that each list has its share of few bytes.
+    /// Reads the lists' lengths first, so that each list has its share of few bytes.
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let (setup, ends_with_threads) = (u.arbitrary()?, u.arbitrary()?);
         let lengths: [u8; 3] = u.arbitrary()?;
@@ -52,7 +52,7 @@ struct Setup {
     property: Option<(String, String)>,
 }
 
-/// A name out of few, so that they meet.
+/// One of few names, so that they collide.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Which {
     partial: u8,
@@ -70,34 +70,34 @@ enum Step {
     Size,
     Sweep,
     Revoke,
-    /// Remembers the terms of now.
+    /// Remembers the current terms.
     Terms {
         lifetime_ms: Option<u16>,
         until_ms: Option<u16>,
     },
-    /// Posts on the terms remembered last, or on those of now.
+    /// Posts on the last remembered terms, or on the current ones.
     Post {
         which: Which,
         bytes: u8,
         is_on_old_terms: bool,
     },
     PostDelete(Which),
-    /// Posts and reads at once, before the owner may have done it.
+    /// Posts and reads at once, before the owner may have handled the post.
     PostAndTake(Which, u8),
     PostMany(Which),
     Upgrade {
         is_honest: bool,
     },
     Advance(u16),
-    /// Less than a sweep waits.
+    /// Moves the clock by less than a sweep's period.
     Tick(u8),
     AdvanceHour,
 }
 
-/// How many steps one run has, fewer than.
+/// The bound of the number of steps of one run, exclusive.
 const STEPS_MAX: usize = 64;
 
-/// How many acts a guest has, fewer than.
+/// The bound of the number of acts of a guest, exclusive.
 const ACTS_MAX: u8 = 24;
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
@@ -118,7 +118,7 @@ impl Which {
         PARTIALS[usize::from(self.partial % 3)]
     }
 
-    /// An id of as many bytes as its number: none, too.
+    /// An id with as many bytes as its number, possibly zero.
     fn id(self) -> &'static [u8] {
         const BYTES: [u8; IDS as usize] = [9; IDS as usize];
         &BYTES[..usize::from(self.id % IDS)]
@@ -129,7 +129,7 @@ impl Which {
     }
 }
 
-/// What the vault may hold under a name, and to when.
+/// The sessions that the vault may hold under a name, and their end.
 struct Entry {
     value: Vec<u8>,
     expires_ms: u64,
@@ -150,21 +150,21 @@ struct House {
     reader: Reader<Secret>,
     limits: Limits,
     neighbour: (Owner<Secret>, Reader<Secret>),
-    /// What the guest now does.
+    /// The acts of the current guest.
     script: Arc<Script>,
     second: Arc<Script>,
-    /// Whether every guest so far is the native one, and the only instance: then nothing is missed.
+    /// True if every guest so far is the native one with a single instance: then no read misses.
     is_honest: bool,
     model: HashMap<Which, Entry>,
     epoch: u64,
     remembered: Option<Remembered>,
-    /// How many sessions the cache has said that it took out.
+    /// The number of sessions that the cache has reported as removed.
     lost: u64,
     /// Makes every value another one.
     values: u32,
 }
 
-/// Runs it all, and panics where the host does what it must not.
+/// Runs everything, and panics if the host misbehaves.
 pub fn run(run: &Run) {
     let mut house = House::open(run);
     for step in &run.steps {
@@ -182,14 +182,13 @@ impl House {
         let is_honest = first.is_honest() && config.readers == 1;
         let mut neighbour_config = CacheConfig::new("neighbour", Role::Client, Limits::new(SizeClass::Small));
         neighbour_config.limits.read.time = limits.read.time;
-        // Longer than all steps take on the clock.
+        // Longer than all steps on the clock.
         neighbour_config.limits.lifetime = Duration::from_millis(7 * 24 * HOUR_MS);
         let mut neighbour = owners.open(neighbour_config, Arc::new(NativeLru)).expect("the native guest opens");
         neighbour.0.update(NEIGHBOURS, Secret::new(b"neighbour".to_vec())).expect("there is room");
         let honest = || owners.open(config.clone(), Arc::new(NativeLru)).expect("the native guest opens");
-        // A guest that does not open opens no cache, and the tenant has another.
-        let (owner, reader) =
-            owners.open(config.clone(), Arc::new(Puppet(Arc::clone(&first)))).unwrap_or_else(|_| honest());
+        // If the guest fails to open, the tenant has another.
+        let (owner, reader) = owners.open(config.clone(), puppet(&first, &limits)).unwrap_or_else(|_| honest());
         let mut house = Self {
             owners,
             owner,
@@ -257,7 +256,7 @@ impl House {
         word.into_iter().cycle().take(word.len() + usize::from(bytes)).collect()
     }
 
-    /// Whether a session is small enough.
+    /// Checks the size of a session.
     fn fits(&self, which: Which, value: &[u8]) -> Result<(), Refusal> {
         let bytes = which.partial().len() + which.id().len() + value.len();
         let limit = self.limits.session_bytes.min(self.limits.vault_bytes);
@@ -282,7 +281,7 @@ impl House {
         }
     }
 
-    /// What a read may give under a name: this, or nothing.
+    /// Checks that a read may return this under a name.
     fn check(&self, which: Which, found: &Secret) {
         let entry = self.model.get(&which).filter(|entry| entry.expires_ms > self.now_ms());
         assert_eq!(entry.map(|entry| &*entry.value), Some(found.expose()), "{which:?} is another session");
@@ -410,7 +409,7 @@ impl House {
                 }
             }
             None => {
-                // Refused, lost to the guest, or still there, the new one or the one before.
+                // Refused, lost to the guest, or present, in the new or the old version.
                 assert!(!self.is_honest || !fits, "an honest guest misses what was posted");
                 match old {
                     Some(old) if !fits => drop(self.model.insert(which, old)),
@@ -438,7 +437,7 @@ impl House {
         let honest = Arc::new(Script::default());
         let script = if is_honest { honest } else { Arc::clone(&self.second) };
         let is_good = script.is_honest();
-        match self.owner.upgrade(Arc::new(Puppet(Arc::clone(&script)))) {
+        match self.owner.upgrade(puppet(&script, &self.limits)) {
             Ok(report) => {
                 assert!(report.sessions <= self.limits.sessions as usize && report.found <= report.asked);
                 self.is_honest &= is_good;
@@ -448,7 +447,7 @@ impl House {
         }
     }
 
-    /// Brings the model to what the vault still holds, and counts what has gone.
+    /// Reduces the model to the sessions that the vault still holds, and counts the lost ones.
     fn reconcile(&mut self, may_be_lost: Option<Which>) {
         self.owner.settle();
         let now_ms = self.now_ms();
@@ -463,7 +462,7 @@ impl House {
         }
         let stats = self.reader.stats();
         let taken_out = stats.evicted + stats.overflowed;
-        // Over all steps: a guest that is built anew may evict between the two looks.
+        // Over all steps: a rebuilt guest may evict between the two readings.
         self.lost += lost;
         assert!(self.lost <= taken_out, "{} sessions lost, {taken_out} taken out", self.lost);
         assert!(stats.sessions <= u64::from(self.limits.sessions));
@@ -491,7 +490,7 @@ impl House {
 
 const NEIGHBOURS: Name<'static> = Name { partial: b"a", id: b"" };
 
-/// Which of the few a name is.
+/// The short form of a name.
 fn which(name: Name<'_>) -> Which {
     Which::all().find(|which| which.name() == name).expect("the vault holds only what it was given")
 }
@@ -507,9 +506,9 @@ impl Setup {
         limits.mailbox = usize::from(self.mailbox % 4) + 1;
         limits.log_line_bytes = self.log_line_bytes.into();
         limits.log_lines_per_s = self.log_lines_per_s.into();
-        // Nothing may be missed here because the machine is busy.
+        // A busy machine must cause no miss.
         limits.read.time = Duration::from_secs(60);
-        // Whoever waits for a budget waits for a clock that only this thread moves.
+        // A wait for a budget would wait for a clock that only this thread moves.
         (limits.fuel_per_s, limits.fuel_burst) = (1 << 60, 1 << 60);
         let mut config = CacheConfig::new("tenant", Role::Server, limits);
         config.readers = usize::from(self.readers % 3) + 1;

@@ -1,6 +1,6 @@
-//! What the fuzz targets share: guests that do what a byte string says, and the models that judge the host.
+//! The common parts of the fuzz targets: guests that follow a byte string, and the models that judge the host.
 //!
-//! A target is a few lines over one function of this crate, so that a finding can be run again without libFuzzer.
+//! A target is a few lines over one function of this crate, so a finding can run again without libFuzzer.
 
 #![forbid(unsafe_code)]
 

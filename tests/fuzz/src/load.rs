@@ -1,4 +1,4 @@
-//! Components that are damaged, and what the host does with those that load all the same.
+//! Damaged components, and the service of those that load nonetheless.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use innkeeper_core::{CacheConfig, Clock, FaultKind, Limits, Name, Owners, Role, Secret, SizeClass};
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Linked, LoadError, Wasi};
 
-/// Bytes, and how they are loaded.
+/// Bytes, and the options of their load.
 #[derive(Arbitrary, Debug)]
 pub struct Attempt {
     file: File,
@@ -21,9 +21,9 @@ pub struct Attempt {
 #[derive(Arbitrary, Debug)]
 enum File {
     Bytes(Vec<u8>),
-    /// As it is, behind the first bytes of a component.
+    /// Raw bytes behind the first bytes of a component.
     Body(Vec<u8>),
-    /// One of the guests written in text, changed.
+    /// One of the guests in text, changed.
     Changed {
         base: u8,
         changes: Vec<Change>,
@@ -55,7 +55,7 @@ enum Change {
 
 const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// Where the guests in text are: a module of all eight callbacks, and paragraphs that replace its own.
+/// The folder of the guests in text: a module of all eight callbacks, and paragraphs that replace its own.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/hostile/wat");
 
 /// Every guest in text that makes a component of our world, by file name.
@@ -68,7 +68,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     Engine::new(config).expect("the system has the address space")
 });
 
-/// Small ones, so that a run is short.
+/// Small limits, for a short run.
 fn limits() -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
     limits.component_bytes = 64 << 10;
@@ -90,7 +90,8 @@ fn bases() -> Vec<Vec<u8>> {
     bases
 }
 
-/// The component of an attack: its paragraphs come behind the module's imports, in place of those that define the same.
+/// Builds the component of an attack: its paragraphs follow the module's imports, and replace those with the same
+/// names.
 fn component(quiet: &str, attack: &str) -> Option<Vec<u8>> {
     let attack = if attack == quiet { "" } else { attack };
     let (imports, rest) = quiet.split_once("\n\n")?;
@@ -105,7 +106,7 @@ fn component(quiet: &str, attack: &str) -> Option<Vec<u8>> {
     innkeeper_build::component_from_plain_module(&module).ok().map(|component| component.bytes)
 }
 
-/// Loads it, and serves a few calls where it loads. Panics where the host does what it must not.
+/// Loads a component, and serves a few calls if it loads. Panics if the host misbehaves.
 pub fn run(attempt: &Attempt) {
     let bytes = attempt.file.bytes();
     let wasi = if attempt.is_closed_wasi { Wasi::Closed } else { Wasi::None };
@@ -169,7 +170,7 @@ fn base(number: u8) -> &'static [u8] {
     &BASES[usize::from(number) % BASES.len()]
 }
 
-/// Some bytes of a file, as far as it goes.
+/// Some bytes of a file, up to its end.
 fn part(bytes: &[u8], from: u16, length: u16) -> &[u8] {
     let from = usize::from(from) % bytes.len().max(1);
     &bytes[from..bytes.len().min(from + usize::from(length))]

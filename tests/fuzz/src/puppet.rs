@@ -1,4 +1,4 @@
-//! A native guest that does what a byte string says: it may ask the host anything, and answer anything.
+//! A native guest that follows a byte string: it may ask the host anything, and answer anything.
 
 use std::sync::{
     Arc,
@@ -10,32 +10,33 @@ use innkeeper_core::{
     Acc, CacheRef, Call, Callback, Callbacks, Claim, Element, Fault, FoldFun, Guest, Host, InitArgs, Key, Level,
     Limits, Misuse, NativeLru, PartialKey, Session, SessionId, log_line,
 };
+use innkeeper_doubles::{Intercept, intercepted};
 
-/// A number that a guest gives for a session, an accumulator, or whatever is wanted of it.
+/// A guest's number for a session, an accumulator, or any other value.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Number {
-    /// A session that it has been given, alive or dead.
+    /// A session that the guest was given, live or dead.
     Known(u8),
-    /// The number so far from it: another slot.
+    /// A number at a distance: another slot.
     Near(u8, i8),
-    /// The number that its slot has next, or had before.
+    /// The next or an earlier number of the same slot.
     OtherLife(u8, i8),
     Any(u64),
 }
 
-/// What a guest asks the host in a callback.
+/// A request of a guest to the host in a callback.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Ask {
     Evict(Number),
     EvictMany(Number),
-    /// With the fold's own function and last accumulator, unless it says others.
+    /// Uses the fold's own function and last accumulator, unless it names others.
     Apply {
         session: Number,
         key: Option<Number>,
         fun: Option<u64>,
         acc: Option<u64>,
     },
-    /// With every session it knows, so many times.
+    /// Repeats it with every known session, a number of times.
     ApplyAll(u8),
     ApplyMany,
     Describe(Number),
@@ -44,7 +45,7 @@ pub enum Ask {
     Burn(u32),
 }
 
-/// What a guest answers. What does not fit the callback is the honest answer.
+/// A guest's answer. An answer that misfits the callback stands for the honest one.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Answer {
     Honest,
@@ -54,19 +55,19 @@ pub enum Answer {
     Fault(u8),
 }
 
-/// What a guest does in one call.
+/// A guest's behaviour in one call.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Act {
-    /// In which callback, by number.
+    /// The callback, by number.
     pub callback: u8,
     pub asks: Vec<Ask>,
-    /// Goes on where the host has refused something.
+    /// True if the guest goes on after a refusal of the host.
     pub is_stubborn: bool,
     pub answer: Answer,
 }
 
-/// What a guest does in the calls of each callback, one after the other, and again from the start. Where it says nothing
-/// the guest is good. Instances share it.
+/// The acts of a guest for each callback, one call after another, and again from the start. A callback without acts is
+/// honest. Instances share the script.
 #[derive(Debug, Default)]
 pub struct Script {
     acts: [Vec<Act>; Callback::ALL.len()],
@@ -83,12 +84,12 @@ impl Script {
         script
     }
 
-    /// Whether the guest is the native one, and nothing else.
+    /// True if the guest acts like the native one in every call.
     pub fn is_honest(&self) -> bool {
         self.acts.iter().all(Vec::is_empty)
     }
 
-    /// Whether a fold has been made since this was asked last that the host has to refuse.
+    /// True if the guest has made a fold that the host must refuse, since the last question.
     pub fn was_fold_bad(&self) -> bool {
         self.is_fold_bad.swap(false, Ordering::AcqRel)
     }
@@ -100,44 +101,43 @@ impl Script {
     }
 }
 
-/// How many times a guest asks that asks for the same many times: more than it may.
+/// The number of repetitions of a request, more than the host allows.
 const MANY: usize = 1_024 + 2 * 8 + 1;
 
-/// How many sessions a guest remembers for its lies.
+/// The most sessions that a guest remembers for its lies.
 const KNOWN_MAX: usize = 64;
 
 /// The native guest, whose answers a script may replace.
-#[derive(Clone, Debug)]
-pub struct Puppet(pub Arc<Script>);
+pub fn puppet(script: &Arc<Script>, limits: &Limits) -> Arc<dyn Guest> {
+    let (script, limits) = (Arc::clone(script), limits.clone());
+    intercepted(Arc::new(NativeLru), move |host| Puppet {
+        script: Arc::clone(&script),
+        host: Arc::clone(host),
+        limits: limits.clone(),
+        cache: CacheRef(0),
+        known: Vec::new(),
+        now_ms: 0,
+    })
+}
 
-struct Instance {
+struct Puppet {
     script: Arc<Script>,
     host: Arc<dyn Host>,
     limits: Limits,
-    inner: Box<dyn Callbacks>,
     cache: CacheRef,
     known: Vec<(Key, Session)>,
     now_ms: u64,
 }
 
-impl Guest for Puppet {
-    fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault> {
-        let inner = NativeLru.instantiate(Arc::clone(&host), limits)?;
-        let script = Arc::clone(&self.0);
-        let (cache, known) = (CacheRef(0), Vec::new());
-        Ok(Box::new(Instance { script, host, limits: limits.clone(), inner, cache, known, now_ms: 0 }))
-    }
-}
-
-/// A fold that runs, as far as the guest has come.
+/// A running fold, as far as the guest has come.
 struct Fold {
     fun: FoldFun,
     acc: Acc,
     applied: Vec<Claim>,
 }
 
-impl Instance {
-    /// Does what the script says, but for the answer.
+impl Puppet {
+    /// Carries out the script's requests, and returns its answer.
     fn act(&mut self, call: &mut Call, mut fold: Option<&mut Fold>) -> Result<Answer, Fault> {
         let Some(act) = self.script.next(call.callback()) else { return Ok(Answer::Honest) };
         for ask in &act.asks {
@@ -190,7 +190,7 @@ impl Instance {
                 Ok(())
             }
             Ask::Burn(fuel) => {
-                // As much as WebAssembly can: its own code's grant, and the same again in host calls.
+                // The most that WebAssembly can burn: the grant in its own code, and the grant again in host calls.
                 call.fuel = u64::from(*fuel) % (2 * self.limits.grant(call.callback()).fuel);
                 Ok(())
             }
@@ -228,7 +228,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Whether an element is a session that lives, under another key than its own.
+    /// True if an element is a live session under a wrong key.
     fn is_misfiled(&self, element: Element) -> bool {
         let of_session = self.known.iter().find(|(_, session)| Claim::from(*session) == element.session);
         let lives = || self.host.describe(element.session).is_some_and(|info| info.expires_ms > self.host.now_ms());
@@ -287,10 +287,10 @@ fn fault(kind: u8) -> Fault {
     }
 }
 
-impl Callbacks for Instance {
-    fn init(&mut self, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
+impl Intercept for Puppet {
+    fn init(&mut self, inner: &mut dyn Callbacks, call: &mut Call, args: &InitArgs) -> Result<CacheRef, Fault> {
         let answer = self.act(call, None)?;
-        self.inner.init(call, args)?;
+        inner.init(call, args)?;
         self.cache = match answer {
             Answer::One(number) => CacheRef(self.claim(number).0),
             _ => CacheRef(0),
@@ -298,13 +298,20 @@ impl Callbacks for Instance {
         Ok(self.cache)
     }
 
-    fn terminate(&mut self, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
+    fn terminate(&mut self, inner: &mut dyn Callbacks, call: &mut Call, cache: CacheRef) -> Result<(), Fault> {
         self.check_cache(cache);
         self.act(call, None)?;
-        self.inner.terminate(call, CacheRef(0))
+        inner.terminate(call, CacheRef(0))
     }
 
-    fn update(&mut self, call: &mut Call, cache: CacheRef, key: Key, session: Session) -> Result<(), Fault> {
+    fn update(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+        session: Session,
+    ) -> Result<(), Fault> {
         self.check_cache(cache);
         if self.known.len() == KNOWN_MAX {
             self.known.remove(0);
@@ -312,51 +319,70 @@ impl Callbacks for Instance {
         self.known.push((key, session));
         match self.act(call, None)? {
             Answer::Nothing => Ok(()),
-            _ => self.inner.update(call, CacheRef(0), key, session),
+            _ => inner.update(call, CacheRef(0), key, session),
         }
     }
 
-    fn delete(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
+    fn delete(&mut self, inner: &mut dyn Callbacks, call: &mut Call, cache: CacheRef, key: Key) -> Result<(), Fault> {
         self.check_cache(cache);
         match self.act(call, None)? {
             Answer::Nothing => Ok(()),
-            _ => self.inner.delete(call, CacheRef(0), key),
+            _ => inner.delete(call, CacheRef(0), key),
         }
     }
 
-    fn lookup(&mut self, call: &mut Call, cache: CacheRef, key: Key) -> Result<Option<Claim>, Fault> {
+    fn lookup(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        key: Key,
+    ) -> Result<Option<Claim>, Fault> {
         self.check_cache(cache);
         match self.act(call, None)? {
             Answer::Nothing => Ok(None),
             Answer::One(number) => Ok(Some(self.claim(number))),
-            _ => self.inner.lookup(call, CacheRef(0), key),
+            _ => inner.lookup(call, CacheRef(0), key),
         }
     }
 
-    fn select_session(&mut self, call: &mut Call, cache: CacheRef, partial: PartialKey) -> Result<Vec<Claim>, Fault> {
+    fn select_session(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        cache: CacheRef,
+        partial: PartialKey,
+    ) -> Result<Vec<Claim>, Fault> {
         self.check_cache(cache);
         match self.act(call, None)? {
             Answer::Nothing => Ok(Vec::new()),
             Answer::One(number) => Ok(vec![self.claim(number); MANY]),
             Answer::Many(numbers) => Ok(numbers.into_iter().map(|number| self.claim(number)).collect()),
-            _ => self.inner.select_session(call, CacheRef(0), partial),
+            _ => inner.select_session(call, CacheRef(0), partial),
         }
     }
 
-    fn size(&mut self, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
+    fn size(&mut self, inner: &mut dyn Callbacks, call: &mut Call, cache: CacheRef) -> Result<u64, Fault> {
         self.check_cache(cache);
         match self.act(call, None)? {
             Answer::One(number) => Ok(self.claim(number).0),
-            _ => self.inner.size(call, CacheRef(0)),
+            _ => inner.size(call, CacheRef(0)),
         }
     }
 
-    fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
+    fn foldl(
+        &mut self,
+        inner: &mut dyn Callbacks,
+        call: &mut Call,
+        fun: FoldFun,
+        acc: Acc,
+        cache: CacheRef,
+    ) -> Result<Acc, Fault> {
         self.check_cache(cache);
         let mut fold = Fold { fun, acc, applied: Vec::new() };
         let answer = self.act(call, Some(&mut fold))?;
         if fold.acc != acc && matches!(answer, Answer::Honest | Answer::Many(_)) {
-            // The native guest shows sessions that have been shown already.
+            // The native guest would show some sessions twice.
             return Ok(fold.acc);
         }
         match answer {
@@ -368,7 +394,7 @@ impl Callbacks for Instance {
                 }
                 Ok(last)
             }
-            _ => self.inner.foldl(call, fun, acc, CacheRef(0)),
+            _ => inner.foldl(call, fun, acc, CacheRef(0)),
         }
     }
 }
