@@ -3,15 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use innkeeper_tidy::{Edge, Modules, TABLE_COLUMNS_MAX, docs, files, files_under, top, wide_tables};
 
-/// Who may depend on whom within the workspace: the left crate on the right ones. Tests may depend on anything.
+/// The allowed dependencies within the workspace: the left crate on the right ones. Tests may depend on anything.
 const ARROWS: [(&str, &[&str]); 16] = [
     ("innkeeper-core", &[]),
     ("innkeeper-wasm", &["innkeeper-core"]),
@@ -42,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("innkeeper-artifacts", &["innkeeper-build"]),
 ];
 
-/// Which crates may name a heavy dependency. The binary may name what it needs.
+/// The crates that may name a heavy dependency. The binary may name any that it needs.
 const HEAVY: [(&str, &[&str]); 8] = [
     ("wasmtime", &["innkeeper-wasm"]),
     ("wasmtime-wasi", &["innkeeper-wasm"]),
@@ -57,15 +57,32 @@ const HEAVY: [(&str, &[&str]); 8] = [
 /// Lines of a file before its tests, at most.
 const LINES_MAX: usize = 800;
 
-/// Other people's source, kept as they published it: none of the rules is for it. What is ours beside it is held to them.
+/// Rooms of `host/core`, and the rooms that each may use besides itself. All may use the files of the ground.
+const ROOMS: [(&str, &[&str]); 5] = [
+    ("owner", &["cache", "guest", "contract", "vault"]),
+    ("cache", &["guest", "contract", "vault"]),
+    ("guest", &["contract", "vault"]),
+    ("contract", &["vault"]),
+    ("vault", &["contract"]),
+];
+
+/// Modules of `host/core` that every room may use, and that use no room.
+const GROUND: [&str; 2] = ["sync", "clock"];
+
+/// Crates without circles between their files.
+const STRAIGHT: [&str; 4] = ["host/core", "host/proxy", "host/check", "guests/sdk"];
+
+/// Crates that may name a heavy dependency through another crate's `pub use`, besides those of [`HEAVY`].
+const THROUGH: [(&str, &[&str]); 1] = [("rustls", &["innkeeper-proxy", "innkeeper"])];
+
+/// Doc comments that begin with an asking word, in percent of all: less than this.
+const ASKING_PERCENT: f64 = 5.0;
+
+/// Vendored crates, in which none of the rules holds. What is ours beside them is held to the rules.
 const VENDORED: [&str; 1] = ["host/rustls/vendor/rustls"];
 
-/// What is never committed.
+/// Texts that are never committed.
 const LEFTOVERS: [&str; 5] = ["to\x64o!(", "unimpl\x65mented!(", "FIX\x4dE", "XX\x58", "db\x67!("];
-
-fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
 
 fn metadata() -> Metadata {
     MetadataCommand::new().manifest_path(top().join("Cargo.toml")).no_deps().exec().unwrap()
@@ -75,26 +92,8 @@ fn is_under_tests(metadata: &Metadata, manifest: &Path) -> bool {
     manifest.starts_with(metadata.workspace_root.as_std_path().join("tests"))
 }
 
-/// Every file that git tracks, or would, but for vendored ones.
-fn files() -> Vec<PathBuf> {
-    let listed =
-        Command::new("git").args(["ls-files", "-co", "--exclude-standard"]).current_dir(top()).output().unwrap();
-    assert!(listed.status.success(), "git lists the files");
-    let names = String::from_utf8(listed.stdout).unwrap();
-    let is_own = |name: &&str| !VENDORED.iter().any(|folder| Path::new(name).starts_with(folder));
-    let files = names.lines().filter(is_own).map(|name| top().join(name)).filter(|file| file.is_file());
-    let files: Vec<PathBuf> = files.collect();
-    assert!(files.len() > 50, "git lists the files");
-    files
-}
-
 fn with_ending(ending: &str) -> impl Iterator<Item = (PathBuf, String)> {
-    let files: Vec<PathBuf> =
-        files().into_iter().filter(|file| file.extension().is_some_and(|e| e == ending)).collect();
-    files.into_iter().map(|file| {
-        let text = fs::read_to_string(&file).unwrap();
-        (file, text)
-    })
+    files_under("", ending).into_iter()
 }
 
 #[test]
@@ -139,6 +138,91 @@ fn heavy_dependencies_have_one_place() {
             }
         }
     }
+}
+
+/// True if a path of a crate leads to a heavy crate, through re-exports or not.
+fn leads_to(heavy: &str, path: &[String], reexports: &BTreeMap<String, BTreeMap<String, Vec<String>>>) -> bool {
+    let [first, rest @ ..] = path else { return false };
+    let is_second = rest.first().is_some_and(|second| second == heavy);
+    if first == heavy {
+        return true;
+    }
+    // Of a crate that is not ours only the name tells.
+    let (Some(own), [second, rest @ ..]) = (reexports.get(first), rest) else { return is_second };
+    own.get(second).is_some_and(|target| leads_to(heavy, &[target, rest].concat(), reexports))
+}
+
+#[test]
+fn heavy_dependencies_have_one_place_through_reexports_too() {
+    let metadata = metadata();
+    let of_package =
+        |manifest: &Path| Modules::of(&manifest.parent().unwrap().strip_prefix(top()).unwrap().to_string_lossy());
+    let packages = metadata.packages.iter().map(|package| (package.name.as_str(), package.manifest_path.as_std_path()));
+    let own: Vec<(&str, Modules)> = packages
+        .filter(|(_, manifest)| !is_under_tests(&metadata, manifest) && manifest.starts_with(top().join("host")))
+        .map(|(name, manifest)| (name, of_package(manifest)))
+        .collect();
+    let reexports = own.iter().map(|(name, modules)| (name.replace('-', "_"), modules.reexports())).collect();
+    let mut wrong = Vec::new();
+    for (name, modules) in &own {
+        for (heavy, allowed) in HEAVY {
+            let through = THROUGH.iter().filter(|(crate_name, _)| *crate_name == heavy).flat_map(|(_, names)| *names);
+            if allowed.iter().chain(through).any(|allowed| allowed == name) {
+                continue;
+            }
+            let heavy = heavy.replace('-', "_");
+            let paths = modules.foreign().into_iter().filter(|path| leads_to(&heavy, path, &reexports));
+            wrong.extend(paths.map(|path| format!("{name} may not name {heavy}: {}", path.join("::"))));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_two_files_use_each_other_in_a_circle() {
+    let of = |folder: &str| {
+        let circles = Modules::of(folder).circles();
+        circles.into_iter().map(|circle| format!("{folder}/src: {}", circle.join(" "))).collect::<Vec<_>>()
+    };
+    let circles: Vec<String> = STRAIGHT.into_iter().flat_map(of).collect();
+    assert!(circles.is_empty(), "circles of files:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn the_rooms_of_the_core_use_each_other_downwards() {
+    let room = |file: &str| file.split('/').next().unwrap_or_default().trim_end_matches(".rs").to_owned();
+    let modules = Modules::of("host/core");
+    let is_known = |room: &str| room == "lib" || GROUND.contains(&room) || ROOMS.iter().any(|(name, _)| *name == room);
+    let outside: Vec<&str> = modules.files().filter(|file| !is_known(&room(file))).collect();
+    assert!(outside.is_empty(), "files of host/core/src in no room: {}", outside.join(" "));
+    let is_wrong = |edge: &Edge| {
+        let (from, to) = (room(&edge.from), room(&edge.to));
+        let allowed = ROOMS.iter().find(|(name, _)| *name == from).map_or(&[][..], |(_, allowed)| *allowed);
+        from != "lib" && from != to && !GROUND.contains(&to.as_str()) && !allowed.contains(&to.as_str())
+    };
+    let wrong: Vec<String> =
+        modules.edges().into_iter().filter(is_wrong).map(|Edge { from, to }| format!("{from} uses {to}")).collect();
+    assert!(wrong.is_empty(), "uses between rooms of host/core/src that no arrow allows:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn doc_comments_begin_with_a_noun_or_a_verb() {
+    let figures = ["host", "guests", "tests"].map(|folder| (folder, docs(folder)));
+    let asking: Vec<String> = figures
+        .into_iter()
+        .filter(|(_, docs)| docs.percent() >= ASKING_PERCENT)
+        .map(|(folder, docs)| {
+            format!("{folder}: {} of {} doc comments, {:.1} %", docs.asking, docs.all, docs.percent())
+        })
+        .collect();
+    assert!(asking.is_empty(), "doc comments that begin with an asking word:\n{}", asking.join("\n"));
+}
+
+#[test]
+fn tables_are_narrow() {
+    let wide = wide_tables("").into_iter().map(|(file, line)| format!("{}:{line}", file.display()));
+    let wide: Vec<String> = wide.collect();
+    assert!(wide.is_empty(), "tables of more than {TABLE_COLUMNS_MAX} columns:\n{}", wide.join("\n"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! `cargo xtask kit`: goes every way from a new guest to a checked component, with the commands that the guides print.
+//! `cargo xtask kit`: takes every way from a new guest to a checked component, with the commands of the guides.
 //!
-//! Too much for every run of the tests: it installs tools from npm and PyPI for each guest anew, and wants cargo-component
-//! and Zig.
+//! It is too much for every run of the tests: it installs tools from npm and PyPI anew for each guest, and needs
+//! cargo-component and Zig.
 
 #![expect(clippy::disallowed_methods, reason = "a task tells how long it took")]
 
@@ -15,13 +15,13 @@ use anyhow::{Context as _, bail};
 
 use crate::{cargo, top};
 
-/// One way: what it is called, the language, and the commands in the new folder, of which the last makes the component.
+/// One way: its name, the language, and the commands in the new folder. The last command makes the component.
 struct Way {
     name: &'static str,
     lang: &'static str,
     commands: &'static [&'static str],
     component: &'static str,
-    /// Whether the component needs closed WASI.
+    /// True if the component needs closed WASI.
     is_wasi: bool,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn kit() -> anyhow::Result<()> {
         run_line(&parent, &format!("{innkeeper} new my-guest --lang {}", way.lang))?;
         let folder = parent.join("my-guest");
         if way.lang == "rust" {
-            // As somebody has who has installed the Rust that this repository names.
+            // As on a machine with the toolchain that this repository names.
             std::fs::copy(top().join("rust-toolchain.toml"), folder.join("rust-toolchain.toml"))?;
         }
         for command in way.commands {
@@ -161,7 +161,7 @@ fn told(
     Ok(())
 }
 
-/// Runs one command, which has no quotes, and shows what it said if it fails.
+/// Runs one command without quotes, and shows its output if it fails.
 fn run_line(folder: &Path, line: &str) -> anyhow::Result<()> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (program, args) = words.split_first().context("a command has a program")?;

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a task talks to who runs it")]
 
 mod kit;
+mod shape;
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Programs that the tests need besides Rust, each with the Debian package that has it.
+/// Programs that the tests need besides Rust, each with its Debian package.
 const PROGRAMS: [(&str, &str); 12] = [
     ("openssl", "openssl"),
     ("curl", "curl"),
@@ -35,11 +36,11 @@ const PEER_PROGRAMS: [(&str, &str); 4] =
 /// The Debian packages that make WebAssembly out of C and C++.
 const C_PACKAGES: [&str; 5] = ["clang", "lld", "wasi-libc", "libclang-rt-dev-wasm32", "libc++-dev-wasm32"];
 
-/// Where the tools for guests in JavaScript and in Python are installed: beside the guests, out of git.
+/// The folders of the tools for guests in JavaScript and in Python: beside the guests, out of git.
 const JS: &str = "guests/js";
 const PYTHON: &str = "guests/python";
 
-/// Where the script that drives the admin page has its libraries.
+/// The folder of the libraries for the script that drives the admin page.
 const BROWSER: &str = "tests/e2e/browser";
 
 const HELP: &str = "\
@@ -49,16 +50,17 @@ cargo xtask bench [--quick] [SECTIONS]
                           measures everything beside floors and peers, or the sections that are named: readers, calls,
                           handshakes, proxied, density; the first time it builds for a quarter of an hour
 cargo xtask kit           from `new` to `check` in every language; wants cargo-component and Zig
+cargo xtask shape         circles between files, fields, flags, first words of doc comments, widths; reads sources only
 cargo xtask soak [SECONDS]
                           a server under every kind of client while everything changes, 600 seconds by default
 cargo xtask explore       runs owner and readers under many schedules; takes some minutes
 cargo xtask fuzz [SECONDS]
                           runs each fuzz target so long, 60 seconds by default; needs nightly Rust and cargo-fuzz";
 
-/// The targets in `tests/fuzz`, each with how it is built, and the bytes of its longest input.
+/// The targets in `tests/fuzz`, each with its build option, and the bytes of its longest input.
 ///
-/// A compiler compares so much that a run with every comparison traced takes ten times as long. The others are built
-/// without one.
+/// A compiler compares so much that tracing every comparison makes a run ten times as long. The other targets are built
+/// without a compiler.
 const FUZZ_TARGETS: [(&str, &str, u32); 4] = [
     ("load", "--no-trace-compares", 512),
     ("host", "--no-default-features", 1_024),
@@ -75,6 +77,10 @@ fn main() -> anyhow::Result<ExitCode> {
         ["bench", args @ ..] => bench(args),
         ["kit"] => {
             kit::kit()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ["shape"] => {
+            shape::shape();
             Ok(ExitCode::SUCCESS)
         }
         ["soak"] => soak("600"),
@@ -98,7 +104,7 @@ fn check() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the soak with what the tests have built: the same build serves both.
+/// Runs the soak with the tests' build.
 fn soak(seconds: &str) -> anyhow::Result<ExitCode> {
     install_missing()?;
     cargo(&["build", "--workspace", "--bins"])?;
@@ -106,8 +112,7 @@ fn soak(seconds: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the benchmarks and their peers, optimised, and runs them. What has been measured is written to
-/// `tests/bench/results`.
+/// Builds the benchmarks and their peers, optimised, and runs them. The results go to `tests/bench/results`.
 fn bench(args: &[&str]) -> anyhow::Result<ExitCode> {
     install(&PEER_PROGRAMS)?;
     let peers = top().join("target/peers");
@@ -126,8 +131,8 @@ fn bench(args: &[&str]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the scenarios of owner and readers under an explorer of schedules. In a folder of its own, since the flag has every
-/// crate built anew; optimised, with its checks on.
+/// Runs the scenarios of owner and readers under an explorer of schedules. The build is optimised, with its checks on,
+/// and has a separate folder, since the flag rebuilds every crate.
 fn explore() -> anyhow::Result<ExitCode> {
     let build = ["--config", "profile.dev.opt-level=2", "--target-dir", "target/explore"];
     let test = ["--package", "innkeeper-core", "--test", "explore"];
@@ -135,7 +140,7 @@ fn explore() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs each fuzz target for some seconds. What it finds and what it has learned stays in `tests/fuzz`, out of git.
+/// Runs each fuzz target for some seconds. Findings and corpora stay in `tests/fuzz`, out of git.
 fn fuzz(seconds: &str) -> anyhow::Result<ExitCode> {
     let seconds: u32 = seconds.parse().with_context(|| format!("`{seconds}` is no number of seconds"))?;
     let nightly = |args: &[&str]| {
@@ -150,7 +155,7 @@ fn fuzz(seconds: &str) -> anyhow::Result<ExitCode> {
     if !is_there(&["fuzz", "--version"]) {
         bail!("cargo-fuzz is missing\nhint: cargo install cargo-fuzz --locked");
     }
-    // No sanitizer: there is no unsafe code here to sanitize, and without one a run does several times as much.
+    // No sanitizer: this code is free of unsafe blocks, and a run without one does several times as much.
     let options = ["--fuzz-dir", "tests/fuzz", "--sanitizer", "none"];
     for (target, build, bytes) in FUZZ_TARGETS {
         let time = format!("-max_total_time={seconds}");
@@ -187,14 +192,14 @@ fn number_before(summary: &str, word: &str) -> u64 {
     before.rsplit([' ', '.']).next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// Installs the missing packages as root on Debian; else says the exact command.
+/// Installs the missing packages as root on Debian; elsewhere fails with the exact command.
 fn install_missing() -> anyhow::Result<()> {
     install(&PROGRAMS)?;
     install_componentizers()?;
     install_browser_libraries()
 }
 
-/// Installs the packages of programs that are missing, and those for guests in C and C++.
+/// Installs the packages of missing programs, and those for guests in C and C++.
 fn install(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
     let absent = programs.iter().filter(|(program, _)| !is_there(program));
     let mut missing: Vec<&str> = absent.map(|(_, package)| *package).collect();
@@ -206,14 +211,14 @@ fn install(programs: &[(&str, &'static str)]) -> anyhow::Result<()> {
     if missing.is_empty() { Ok(()) } else { install_packages(&missing) }
 }
 
-/// What drives the browser, and what looks for barriers on a page, in the versions that are written there.
+/// Installs the libraries that drive the browser and check a page's accessibility, in the pinned versions.
 fn install_browser_libraries() -> anyhow::Result<()> {
     let npm = |args: &[&str]| {
         let mut npm = Command::new("npm");
         npm.args(args).args(["--silent", "--no-package-lock"]).current_dir(top().join(BROWSER));
         npm
     };
-    // Says so too where another version is installed than is written.
+    // Fails as well if the installed version differs from the pinned one.
     if npm(&["ls"]).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
         return Ok(());
     }
@@ -221,7 +226,8 @@ fn install_browser_libraries() -> anyhow::Result<()> {
     run(&mut npm(&["install"]))
 }
 
-/// The tools that put an interpreter around a guest, from npm and PyPI, in the versions that a new guest asks for.
+/// Installs the tools that put an interpreter around a guest, from npm and PyPI, in the versions that a new guest
+/// requires.
 fn install_componentizers() -> anyhow::Result<()> {
     if !top().join(JS).join("node_modules/.bin/componentize-qjs").exists() {
         eprintln!("installing componentize-qjs");
@@ -253,14 +259,14 @@ fn install_packages(missing: &[&str]) -> anyhow::Result<()> {
     run(Command::new(command[0]).args(&command[1..]).stdout(Stdio::null()))
 }
 
-/// Whether a program is there: where a shell finds it, or with those that only root's shell does. Some end in failure
-/// when asked for their version, and are there nonetheless.
+/// True if a program starts, from the shell's path or from root's. Some fail when asked for their version, and are
+/// installed nonetheless.
 fn is_there(program: &str) -> bool {
     let at = [program.to_owned(), format!("/usr/sbin/{program}")];
     at.iter().any(|at| Command::new(at).arg("--version").output().is_ok())
 }
 
-/// Whether clang makes a WebAssembly module of a file that needs its language's library and its runtime.
+/// True if clang compiles a file to WebAssembly that needs its language's library and its runtime.
 fn compiles(language: &str, source: &str) -> bool {
     let compiler = if language == "c" { "clang" } else { "clang++" };
     let args =
