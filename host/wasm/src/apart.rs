@@ -1,8 +1,8 @@
-//! Compilation in a process of its own: what the serving process asks of it, and what that process does.
+//! Compilation in a separate process: the request of the serving process, and the work of the compiling one.
 //!
-//! A compiler may take gigabytes and hours over a few kilobytes, and nothing stops it from within. So another process runs it,
-//! under limits of the system: memory, time on a core, one core. What it has made comes back over a pipe. If it dies, this
-//! process has lost nothing.
+//! A compiler may take gigabytes and hours over a few kilobytes, and nothing stops it from within. So another process
+//! runs it under the system's limits on memory, CPU time and cores. Its output comes back over a pipe. If the compiler
+//! dies, this process loses nothing.
 
 use std::{
     ffi::OsString,
@@ -23,64 +23,65 @@ use wasmtime::component::Component;
 
 use crate::{LoadError, engine::Settings, error::line};
 
-/// Who compiles components.
+/// The process that compiles components.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compilation {
-    /// A process of its own for each component, with limits of its own: for components that somebody else has made. One that is
-    /// too much for the compiler ends that process, and is refused with the name of the limit.
+    /// A separate, limited process for each component: for components from others. A component that is too much for the
+    /// compiler ends that process, and the refusal names the limit.
     Apart(Helper),
-    /// This process, on a thread: for components that are trusted not to attack the compiler. Some kilobytes that do may take
-    /// all of the machine's memory, and this process with it.
+    /// A thread of this process: for components that are trusted not to attack the compiler. A hostile component of a
+    /// few kilobytes may take all of the machine's memory, and this process with it.
     Trusted,
 }
 
-/// A program that compiles: one that calls [`compiler_main`] when it is started so.
+/// A program that compiles: it calls [`compiler_main`] when it is started with these arguments.
 ///
-/// This package has such a program, `innkeeper-compiler`; so has the program `innkeeper`, in a hidden command. A program that
-/// embeds this library may be its own: it calls [`compiler_main`] before all else when it finds the arguments that it has
-/// named here.
+/// This package has such a program, `innkeeper-compiler`. The program `innkeeper` has a hidden command for it. A
+/// program that embeds this library may be its own helper: it calls [`compiler_main`] before anything else when it
+/// finds the arguments named here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Helper {
     /// The program.
     pub program: PathBuf,
-    /// What it is started with.
+    /// The arguments that start it as a compiler.
     pub arguments: Vec<OsString>,
 }
 
 impl Helper {
-    /// The running program itself, even where its file has been replaced meanwhile.
+    /// The running program itself, even if its file has been replaced since.
     pub fn this_program<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(Into::into).collect();
         Self { program: "/proc/self/exe".into(), arguments }
     }
 }
 
-/// Machine code that a process which this one has started has made, and nobody else.
+/// Machine code from a process that this one started.
 pub(crate) struct Made {
     pub(crate) code: Vec<u8>,
 }
 
-/// The first line of a request: both sides have to be of one version.
+/// The first line of a request: both sides must have the same version.
 const GREETING: &str = concat!("innkeeper compiler ", env!("CARGO_PKG_VERSION"));
-/// What the other side answers where nothing is to be compiled.
+/// The answer to a request without a component.
 const READY: &[u8] = b"ready";
 
-/// How much a compilation gives way to threads that serve.
+/// The niceness of a compilation, so that serving threads come first.
 pub(crate) const NICENESS: i32 = 10;
 
-/// How much longer a compilation may take by the clock on the wall than on a core, since it gives way.
+/// The factor between a compilation's limits of wall clock and CPU time, since it gives way to serving threads.
 const PATIENCE: u32 = 6;
 
-/// What is kept of what a compiler says, in bytes.
+/// The length of a compiler's message that is kept, in bytes.
 const SAID_MAX: u64 = 4 << 10;
 
-/// Machine code is at most this many times as large as a component may be. A guest in Rust comes to four times its own size.
+/// The factor between the largest machine code and the largest component. A guest in Rust comes to four times its own
+/// size.
 const CODE_TIMES_MAX: usize = 8;
 
-/// How long a compiler may take to start.
+/// The time a compiler has to start.
 const START: Duration = Duration::from_secs(20);
 
-/// What a compiler is to do, and within what.
+/// A compiler's task and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Request {
     settings: Settings,
@@ -90,10 +91,10 @@ struct Request {
 }
 
 impl Helper {
-    /// Sees that the program can be started, and is of this version.
+    /// Checks that the program starts and has this version.
     ///
     /// # Errors
-    /// Why it does not do.
+    /// If it does not start, or has another version.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let request = Request {
             settings: Settings::of_class(SizeClass::Small),
@@ -112,7 +113,7 @@ impl Helper {
         }
     }
 
-    /// Compiles a component. Blocking: from milliseconds to some times its time limit.
+    /// Compiles a component. Blocks for milliseconds up to a few times its time limit.
     pub(crate) fn compile(&self, settings: &Settings, bytes: &[u8], limits: &Limits) -> Result<Made, LoadError> {
         let code_bytes = limits.component_bytes.saturating_mul(CODE_TIMES_MAX);
         let request = Request {
@@ -144,7 +145,7 @@ impl Helper {
                 "a process compiles each component: let this one start others, or say that components are trusted";
             LoadError::Engine(format!("the compiler `{program}` does not start: {error}\nhint: {hint}"))
         };
-        // What this process knows is nothing to a compiler.
+        // A compiler gets no environment: it may hold secrets of this process.
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -153,7 +154,7 @@ impl Helper {
     }
 }
 
-/// What came of a compiler.
+/// The outcome of a compiler.
 struct Answer {
     status: ExitStatus,
     is_late: bool,
@@ -166,7 +167,7 @@ impl Answer {
         self.status.signal().and_then(Signal::from_named_raw)
     }
 
-    /// An allocation that fails ends a program of Rust, or comes out as the system's error where memory was mapped.
+    /// True if memory ran out. A failed allocation aborts a Rust program; a failed mapping returns the system's error.
     fn is_out_of_memory(&self) -> bool {
         ["memory allocation of", "Cannot allocate memory", "os error 12"].iter().any(|said| self.said.contains(said))
     }
@@ -181,12 +182,12 @@ impl Answer {
     }
 }
 
-/// Tells a compiler what to do, and takes what it has made.
+/// Sends a compiler its task, and reads its output.
 fn converse(mut child: Child, request: &[u8], bytes: &[u8], code_bytes: u64, within: Duration) -> io::Result<Answer> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (done, is_done) = sync_channel(1);
     let (code, said, is_late) = std::thread::scope(|scope| {
-        // A compiler that has ended before it has read all says why, or its status does.
+        // A compiler that ended early explains it in its message or its status.
         scope.spawn(|| {
             let mut stdin = stdin;
             stdin.as_mut().map(|stdin| stdin.write_all(request).and_then(|()| stdin.write_all(bytes)))
@@ -194,7 +195,7 @@ fn converse(mut child: Child, request: &[u8], bytes: &[u8], code_bytes: u64, wit
         let said = scope.spawn(|| read_some(stderr, SAID_MAX));
         let code = scope.spawn(move || {
             let code = read_some(stdout, code_bytes.saturating_add(1));
-            // If nobody waits any more, it has been late.
+            // If nobody waits any more, the compiler was late.
             let _ = done.send(());
             code
         });
@@ -212,10 +213,10 @@ fn converse(mut child: Child, request: &[u8], bytes: &[u8], code_bytes: u64, wit
     Ok(Answer { status, is_late, code, said: String::from_utf8_lossy(&said).into_owned() })
 }
 
-/// Reads to the end, or so many bytes.
+/// Reads to the end, or up to a number of bytes.
 fn read_some(from: Option<impl Read>, bytes_max: u64) -> Vec<u8> {
     let mut read = Vec::new();
-    // What has come by an error is what there is.
+    // After an error the bytes read so far count.
     let _ = from.map(|from| from.take(bytes_max).read_to_end(&mut read));
     read
 }
@@ -245,7 +246,7 @@ impl Request {
     fn read(from: &mut impl io::BufRead) -> Option<Self> {
         let mut line = || {
             let mut line = String::new();
-            // Each is short; another program may say anything.
+            // Our own lines are short; another program may send anything.
             from.by_ref().take(256).read_line(&mut line).ok()?;
             Some(line.trim_end_matches('\n').to_owned())
         };
@@ -270,9 +271,9 @@ impl Request {
         Some(Self { settings, memory_bytes, cpu_s, code_bytes })
     }
 
-    /// Bounds this process: what it may take, and that it ends with who has started it.
+    /// Limits this process, and ties its life to the process that started it.
     fn apply(&self) -> io::Result<()> {
-        // Whoever has started this process may have bounded it already.
+        // The parent may have set lower limits already.
         let bound = |resource, most: u64| {
             let most = Some(getrlimit(resource).maximum.map_or(most, |own| own.min(most)));
             setrlimit(resource, Rlimit { current: most, maximum: most })
@@ -281,18 +282,18 @@ impl Request {
         bound(Resource::Data, self.memory_bytes)?;
         bound(Resource::Cpu, self.cpu_s)?;
         bound(Resource::Core, 0)?;
-        // What is kept in the cache is compressed, and smaller.
+        // Files in the cache are compressed, so smaller.
         bound(Resource::Fsize, self.code_bytes)?;
-        // A system that does not let a process give way compiles all the same.
+        // Without permission to lower its priority, the process compiles at the usual one.
         let _ = nice(NICENESS);
         Ok(())
     }
 }
 
-/// What a [`Helper`] does: reads from standard input what to compile, compiles it within the limits that it is told, and writes
-/// machine code to standard output.
+/// Runs as a [`Helper`]: reads a component and its limits from standard input, compiles it, and writes machine code to
+/// standard output.
 ///
-/// To be called before the program does anything else: the limits hold for all of the process, and it gives way to others.
+/// Call it before the program does anything else: the limits and the low priority apply to the whole process.
 pub fn compiler_main() -> ExitCode {
     let mut input = io::BufReader::new(io::stdin().lock());
     let made = match Request::read(&mut input) {
@@ -306,7 +307,7 @@ pub fn compiler_main() -> ExitCode {
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            // Who has started this hears it, or is gone.
+            // The parent reads this, or is gone.
             let _ = io::stderr().write_all(why.as_bytes());
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! Compilation: a few at a time, apart from what serves, and given up when it takes too long.
+//! Compilation: a few at a time, away from serving threads, and abandoned when it takes too long.
 
 use std::{
     sync::{
@@ -19,13 +19,13 @@ use crate::{
     precompiled,
 };
 
-/// How many compilations run at a time, those included that nobody waits for any more.
+/// The number of compilations that run at a time, including abandoned ones.
 const COMPILING_MAX: u32 = 2;
 
-/// How many times as long as it may take a compilation waits for those before it.
+/// The factor between a compilation's own time limit and its wait for earlier ones.
 const PLACE_PATIENCE: u32 = 20;
 
-/// Compiles for one engine, and counts the compilations that run.
+/// Compiles for one engine, and counts the running compilations.
 #[derive(Debug)]
 pub(crate) struct Compiler {
     compilation: Compilation,
@@ -34,7 +34,7 @@ pub(crate) struct Compiler {
     ended: Condvar,
 }
 
-/// A place among the compilations that run.
+/// A permit for one running compilation.
 struct Place(Arc<Compiler>);
 
 impl Drop for Place {
@@ -49,7 +49,7 @@ impl Compiler {
         Self { compilation, settings, running: Mutex::default(), ended: Condvar::default() }
     }
 
-    /// Compiles, and waits for it.
+    /// Compiles a component, and waits for it.
     pub(crate) fn compile(
         self: &Arc<Self>,
         engine: &wasmtime::Engine,
@@ -80,8 +80,8 @@ impl Compiler {
     }
 }
 
-/// Compiles on a thread of its own, and waits for it. Such a compilation cannot be stopped: one that takes too long goes on
-/// by itself, and keeps its place until it ends.
+/// Compiles on a separate thread, and waits for it. The thread cannot be stopped: a compilation that takes too long
+/// runs on and keeps its permit until it ends.
 fn compile_here(
     place: Place,
     engine: &wasmtime::Engine,
@@ -92,9 +92,9 @@ fn compile_here(
     let (engine, bytes) = (engine.clone(), bytes.to_vec());
     let compile = move || {
         let _place = place;
-        // A system that does not let a thread give way compiles all the same.
+        // Without permission to lower its priority, the thread compiles at the usual one.
         let _ = rustix::process::nice(NICENESS);
-        // Nobody waits for it any more if this fails.
+        // Sending fails only if nobody waits any more.
         let _ = send.send(Component::from_binary(&engine, &bytes));
     };
     let thread = std::thread::Builder::new().name("innkeeper-compile".into()).spawn(compile);

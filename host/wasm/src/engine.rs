@@ -1,4 +1,4 @@
-//! The engine: wasmtime's settings, and the thread that makes deadlines pass.
+//! The engine: wasmtime's settings, and the thread that advances deadlines.
 
 use std::{
     fmt,
@@ -19,40 +19,40 @@ use wasmtime::{
 
 use crate::{LoadError, apart::Compilation, compile::Compiler, error::line};
 
-/// How often deadlines are looked at.
+/// The period of the ticker that checks deadlines.
 const TICK: Duration = Duration::from_micros(TICK_US);
 const TICK_US: u64 = 1_000;
 
-/// Functions that a backtrace names at most.
+/// The most functions that a backtrace names.
 const FRAMES_MAX: usize = 32;
 
-/// Who is shown each linear memory of a guest that has trapped.
+/// Receives each linear memory of a guest that trapped.
 pub type Autopsy = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
-/// What an engine is made with.
+/// Settings of an engine.
 #[derive(Clone)]
 pub struct EngineConfig {
-    /// The size class of its guests: their stack is the engine's, and their memory has its slots in the engine's pool.
+    /// The size class of its guests: it sets their stack and the slots of the memory pool.
     pub class: SizeClass,
-    /// How many instances can live at a time. Each takes address space, and memory once it is used.
+    /// The most instances that live at a time. Each takes address space, and memory once it is used.
     pub instances: u32,
-    /// The most that one instance's memories, tables and component may have, whatever its own limits say.
+    /// The upper bounds for every instance's memories, tables and component, whatever its own limits say.
     pub limits: Limits,
-    /// Who compiles components.
+    /// The process that compiles components.
     pub compilation: Compilation,
-    /// The folder where machine code is kept from one start to the next, if any. Who can write there runs code in this
+    /// The folder that keeps machine code between starts, if any. Anyone who can write there can run code in this
     /// process.
     pub compile_cache: Option<PathBuf>,
-    /// Who is shown the memory of guests that trap, if anyone. For tests: what a guest knows is its tenant's.
+    /// Receives the memory of guests that trap. For tests only: a guest's data belongs to its tenant.
     pub autopsy: Option<Autopsy>,
-    /// Whether a guest's functions that were running when it failed go to its log. For its author: it makes a fault dearer.
+    /// Logs the running functions of a guest that fails. For guest authors: it makes a fault more expensive.
     pub backtraces: bool,
-    /// Whether one compilation may take all cores: for tools that serve nobody meanwhile.
+    /// Lets one compilation use all cores: for tools that serve nobody meanwhile.
     pub parallel_compilation: bool,
 }
 
 impl EngineConfig {
-    /// The defaults for a size class: 1 000 instances, nothing for tools and tests.
+    /// Returns the defaults of a size class: 1 000 instances, and the options for tools and tests off.
     pub fn new(class: SizeClass, compilation: Compilation) -> Self {
         Self {
             class,
@@ -66,7 +66,7 @@ impl EngineConfig {
         }
     }
 
-    /// What of compilation depends on these.
+    /// The settings that compilation depends on.
     fn settings(&self) -> Settings {
         Settings {
             class: self.class,
@@ -86,16 +86,16 @@ fn stack_bytes(class: SizeClass) -> usize {
     }
 }
 
-/// What the host's own code may use of a stack beside the guest's: host calls, the log, and the way in.
+/// The host's own share of a stack beside the guest's: host calls, the log, and the way in.
 const HOST_STACK_BYTES: usize = 256 << 10;
 
-/// What a thread must have left of its stack to call a guest of a size class, in bytes. Where it has less, the call is not made:
+/// The stack in bytes that a thread needs to call a guest of a size class. With less, the call fails with
 /// [`Fault::ThreadStack`](innkeeper_core::Fault::ThreadStack).
 pub fn thread_stack_bytes(class: SizeClass) -> usize {
     stack_bytes(class) + HOST_STACK_BYTES
 }
 
-/// What compilation depends on.
+/// The settings that compilation depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) class: SizeClass,
@@ -110,7 +110,7 @@ impl Settings {
         Self { class, backtraces: false, coredumps: false, parallel: false, cache: None }
     }
 
-    /// An engine that compiles, and runs nothing.
+    /// Makes an engine that only compiles.
     pub(crate) fn compiler(&self) -> wasmtime::Result<wasmtime::Engine> {
         let mut config = self.config();
         self.add_cache(&mut config)?;
@@ -134,11 +134,12 @@ impl Settings {
             .epoch_interruption(true)
             .max_wasm_stack(stack_bytes(self.class))
             .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX).filter(|_| self.backtraces))
-            // Component-model async is not compiled in; with this off too, a plain call is several times cheaper.
+            // The build leaves out component-model async. Without this setting as well, a plain call is several times
+            // cheaper.
             .concurrency_support(false)
             .wasm_memory64(false)
             .wasm_relaxed_simd(false)
-            // Where somebody is served, a guest's compilation is to take one core at most.
+            // In a serving process a compilation uses one core at most.
             .parallel_compilation(self.parallel)
             .memory_init_cow(self.class == SizeClass::Large)
             .coredump_on_trap(self.coredumps);
@@ -181,8 +182,8 @@ impl Engine {
     /// Reserves the pool and starts the ticker thread.
     ///
     /// # Errors
-    /// When the system does not have the address space, a setting is out of range, the compile cache's folder cannot be
-    /// used, or the program that is to compile does not start.
+    /// If the system lacks the address space, a setting is out of range, the compile cache's folder is unusable, or the
+    /// compiler does not start.
     pub fn new(config: EngineConfig) -> Result<Self, LoadError> {
         config.limits.check()?;
         if let Compilation::Apart(helper) = &config.compilation {
@@ -210,7 +211,7 @@ impl Engine {
         self.stack_bytes
     }
 
-    /// What a thread must have left of its stack to call a guest.
+    /// The stack that a thread needs to call a guest, in bytes.
     pub(crate) fn thread_stack_bytes(&self) -> usize {
         self.thread_stack_bytes
     }
@@ -223,9 +224,9 @@ impl Engine {
         &self.engine
     }
 
-    /// How many ticks a deadline is away: at least one whole tick more than `time` has.
+    /// The number of ticks until a deadline: at least one whole tick more than `time` has.
     pub(crate) fn ticks(time: Duration) -> u64 {
-        // In 64 bits, since this is done for each call: no deadline is as long as half a million years.
+        // 64 bits suffice, and this runs for every call: no deadline is half a million years away.
         let us =
             time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_nanos().div_ceil(1_000)));
         us.div_ceil(TICK_US).saturating_add(1)
@@ -258,7 +259,7 @@ impl Drop for Ticker {
         self.is_stopped.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // A ticker does nothing that can panic.
+            // The ticker has no code that can panic.
             let _ = thread.join();
         }
     }
@@ -269,22 +270,22 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
     let mut wasmtime = settings.config();
     wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
     match &config.compilation {
-        // It cannot compile, whatever happens.
+        // This engine cannot compile.
         Compilation::Apart(_) => drop(wasmtime.enable_compiler(false)),
         Compilation::Trusted => settings.add_cache(&mut wasmtime)?,
     }
     Ok(wasmtime)
 }
 
-/// One unit an instruction, and what an instruction does besides by its length: a unit a byte or element, and for a page
-/// of memory as near as the table comes to what zeroing it costs.
+/// Charges one unit for an instruction, and one unit for each byte or element that it handles. A page of memory costs
+/// as near to its zeroing as the table allows.
 fn operator_cost() -> OperatorCost {
     let variable = VariableOperatorCost { memory_grow_per_page: u8::MAX, ..VariableOperatorCost::new() };
     OperatorCost { variable, ..OperatorCost::default() }
 }
 
 fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
-    // An interpreter brings a few core modules, and a component has shims around them.
+    // An interpreter needs a few core modules, and a component adds shims around them.
     let (modules, memories, tables) = match config.class {
         SizeClass::Small => (8, 1, 4),
         SizeClass::Large => (64, 4, 16),

@@ -1,10 +1,10 @@
-//! Why a component is refused.
+//! Reasons to refuse a component.
 
 use std::time::Duration;
 
 use innkeeper_core::{LimitError, log_line};
 
-/// A component that cannot be a guest. What is wrong with it is the guest author's to mend, save where said.
+/// A component that cannot be a guest. The guest's author has to fix it, unless a variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -22,22 +22,22 @@ pub enum LoadError {
     /// The file is a core module.
     #[error("a core module, not a component\nhint: `innkeeper build` makes a component of it")]
     CoreModule,
-    /// The file is of a version nobody knows.
+    /// The file has an unknown version.
     #[error("WebAssembly of an unknown version or layer: {0:02x?}")]
     UnknownVersion([u8; 4]),
     /// The component is invalid, or uses a proposal that guests may not use.
     #[error("the component does not compile: {0}")]
     Compile(String),
-    /// The component is of a shape that is known to be too much for a compiler.
+    /// The component has a shape that is known to overwhelm a compiler.
     #[error("too much for a compiler: {cost} {what}: the limit is {limit}\nhint: {hint}")]
     TooComplex {
-        /// What there is too much of, and where.
+        /// The excess, and its place.
         what: String,
-        /// How much there is, at least.
+        /// A lower bound of the amount.
         cost: u64,
         /// The limit.
         limit: u64,
-        /// What to do about it.
+        /// The remedy.
         hint: &'static str,
     },
     /// The component takes too long to compile.
@@ -61,21 +61,21 @@ pub enum LoadError {
     /// Other components took the compiler's time.
     #[error("no compilation ended within {} ms, and no more may run at a time\nhint: try again later", limit.as_millis())]
     CompilersBusy {
-        /// How long it was waited for.
+        /// The time waited.
         limit: Duration,
     },
     /// A limit is out of its range, or above the operator's.
     #[error(transparent)]
     Limit(#[from] LimitError),
-    /// The component imports what guests may not have.
+    /// The component has a forbidden import.
     #[error("import `{name}` is not allowed\nhint: {hint}")]
     Import {
         /// The import's name.
         name: String,
-        /// What to do about it.
+        /// The remedy.
         hint: &'static str,
     },
-    /// The component does not export the callbacks, or not with their types.
+    /// The component lacks callbacks, or exports them with other types.
     #[error("not an innkeeper:session-cache component: {0}")]
     World(String),
     /// The engine could not be made: the operator's settings, or the system's limits.
@@ -84,7 +84,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Which check refused the component, in tables and metrics.
+    /// The name of the check that refused the component, for tables and metrics.
     pub fn check(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "component-size",
@@ -102,7 +102,7 @@ impl LoadError {
     }
 }
 
-/// An error of wasmtime in one line: its causes, outermost first. A guest may have had a hand in the text.
+/// Formats an error of wasmtime as one line: its causes, outermost first. A guest may have influenced the text.
 pub(crate) fn line(error: &wasmtime::Error) -> String {
     let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
     log_line(&causes.join(": "), LINE_MAX)

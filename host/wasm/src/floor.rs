@@ -1,4 +1,4 @@
-//! A call that does nothing, for those who want to know what a call costs at the least.
+//! An empty call: the floor for the cost of every call.
 
 use innkeeper_core::Limits;
 use wasmtime::{
@@ -22,10 +22,10 @@ const EMPTY: [u8; 92] = *b"\
     \x0b\x0b\x01\x00\x05\x65\x6d\x70\x74\x79\x01\x00\x00";
 
 impl Engine {
-    /// Gives a function that calls a component which does nothing, metered as a guest's call is: the floor of every call.
+    /// Returns a function that calls an empty component, metered like a guest's call.
     ///
     /// # Errors
-    /// When the engine has no room for one more instance.
+    /// If the engine has no room for one more instance.
     pub fn empty_call(&self) -> Result<impl FnMut() + use<>, LoadError> {
         let engine_error = |error| LoadError::Engine(line(&error));
         let grant = Limits::new(innkeeper_core::SizeClass::Small).read;
@@ -33,7 +33,7 @@ impl Engine {
         let mut store = Store::new(self.wasmtime(), ());
         store.set_fuel(grant.fuel).map_err(engine_error)?;
         store.set_epoch_deadline(Self::ticks(grant.time));
-        // A machine that has no core for it does not end it.
+        // A busy machine must not end this call.
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Continue(1)));
         let instance = Linker::new(self.wasmtime()).instantiate(&mut store, &component).map_err(engine_error)?;
         let empty = instance.get_typed_func::<(), ()>(&mut store, "empty").map_err(engine_error)?;

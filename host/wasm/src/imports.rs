@@ -1,4 +1,4 @@
-//! What a guest may ask: the `host` interface of the WIT package.
+//! The imports of a guest: the `host` interface of the WIT package.
 
 use innkeeper_core::{Acc, Claim, Element, FoldFun, Key, Level, PartialKey, SessionId};
 
@@ -7,7 +7,7 @@ use crate::{
     instance::State,
 };
 
-/// What one host call costs, about as long as a plain one takes. WebAssembly's own fuel does not see it.
+/// The fuel for one host call, about the time that a plain one takes. WebAssembly's own fuel leaves it out.
 pub(crate) const CALL_FUEL: u64 = 200;
 
 impl types::Host for State {}

@@ -1,4 +1,4 @@
-//! One instance: a store of its own, metered call by call.
+//! One instance: a separate store, metered call by call.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,19 +19,19 @@ use crate::{
     wasi::ClosedWasi,
 };
 
-/// What the host keeps beside a guest's memory.
+/// Host data beside a guest's memory.
 pub(crate) struct State {
     pub(crate) host: Arc<dyn Host>,
-    /// The running call; an idle one in between.
+    /// The running call, or an idle one in between.
     pub(crate) call: Call,
     pub(crate) wasi: Option<Box<ClosedWasi>>,
     meter: Meter,
     deadline: Deadline,
-    /// What host calls may still cost in the running call: as much as the guest's own code may.
+    /// The fuel left for host calls in the running call. It starts as large as the guest's own.
     pub(crate) host_fuel: u64,
 }
 
-/// Host calls have cost a call's whole grant.
+/// Host calls have used a call's whole grant.
 #[derive(Debug, thiserror::Error)]
 #[error("out of fuel in host calls")]
 struct OutOfHostFuel;
@@ -42,17 +42,17 @@ impl State {
     }
 }
 
-/// Takes what a host call costs, or ends the guest's call.
+/// Charges a host call, or ends the guest's call.
 pub(crate) fn spend(left: &mut u64, fuel: u64) -> wasmtime::Result<()> {
     let rest = left.checked_sub(fuel);
     *left = rest.unwrap_or(0);
     rest.map(drop).ok_or_else(|| OutOfHostFuel.into())
 }
 
-/// How long the running call may go on.
+/// The time left for the running call.
 ///
-/// A guest is judged by the time its thread had a core, not by how busy the machine is: the clock on the wall only says
-/// when to look. It looks first after half the time, and from then on the thread's own clock gives the other half.
+/// A guest is judged by CPU time, however busy the machine is. The wall clock only says when to look: first after half
+/// the time. From then on the thread's own clock measures the other half.
 struct Deadline {
     half: Duration,
     /// The thread's time at the first look.
@@ -60,7 +60,7 @@ struct Deadline {
     extensions: u32,
 }
 
-/// How often a call is given its time again because its thread had no core for it.
+/// The most extensions of a call whose thread had no core.
 const EXTENSIONS_MAX: u32 = 16;
 
 impl Deadline {
@@ -79,23 +79,23 @@ impl Deadline {
     }
 }
 
-/// How long the running thread has had a core.
+/// The CPU time of the running thread.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Counts an instance's memories and tables, all together.
+/// Counts all memories and tables of an instance.
 struct Meter {
     memory_bytes: usize,
     memory_bytes_max: usize,
     table_elements: usize,
     table_elements_max: usize,
-    /// What the guest asked for when it was last refused, in this call.
+    /// The last refused request of the guest in this call.
     refused: Option<Refused>,
 }
 
-/// What a guest was refused.
+/// A refused request of a guest.
 #[derive(Clone, Copy)]
 enum Refused {
     Bytes(usize),
@@ -130,12 +130,12 @@ pub(crate) struct Instance {
     store: Store<State>,
     bindings: SessionCache,
     limits: Limits,
-    /// What start functions have burned. The first call has it on its bill.
+    /// The fuel burned by start functions. The first call pays for it.
     start_fuel: u64,
 }
 
 impl Instance {
-    /// Instantiates a guest. Its start functions run under the grant of `init`.
+    /// Instantiates a guest. Its start functions use the grant of `init`.
     pub(crate) fn new(
         engine: &Engine,
         pre: &SessionCachePre<State>,
@@ -189,13 +189,13 @@ impl Instance {
     }
 }
 
-/// Sees that the running thread has the stack that a guest may use: the engine bounds a guest's stack, and does not look whether
-/// there is as much.
+/// Checks that the running thread has the stack that a guest may use. The engine limits a guest's stack, and assumes
+/// that the thread has as much.
 fn check_stack(engine: &Engine) -> Result<(), Fault> {
     let needed_bytes = engine.thread_stack_bytes();
     match stacker::remaining_stack() {
         Some(left_bytes) if left_bytes < needed_bytes => Err(Fault::ThreadStack { left_bytes, needed_bytes }),
-        // Where the system does not tell, whoever embeds this has been told the number.
+        // On a system without this figure, the documentation tells embedders the number.
         _ => Ok(()),
     }
 }
@@ -210,17 +210,17 @@ fn meter_call(store: &mut Store<State>, limits: &Limits, grant: Grant) {
     state.deadline = Deadline::new(grant.time / 2);
 }
 
-/// What has been burned of a grant: in the guest, and in host calls, each at most the whole.
+/// The fuel burned of a grant, in the guest and in host calls. Each burns the whole grant at most.
 fn burned(store: &Store<State>, grant: Grant) -> u64 {
     // Fuel is on in every engine here.
     let left = store.get_fuel().unwrap_or(0);
     grant.fuel.saturating_sub(left) + grant.fuel.saturating_sub(store.data().host_fuel)
 }
 
-/// What wasmtime says when a host call or a result carries too much; it has no type to be told by.
+/// The text of wasmtime's error for a host call or a result that carries too much. The error has no type of its own.
 const TOO_MANY_BYTES: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// What a failed call was, for the host. Shows the guest's memory to whom it is to be shown.
+/// Turns a failed call into a fault, and shows the guest's memory to a configured receiver.
 fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits: &Limits, grant: Grant) -> Fault {
     log_backtrace(store, error);
     if let (Some(autopsy), Some(dump)) = (engine.autopsy(), error.downcast_ref::<WasmCoreDump>()) {
@@ -251,12 +251,12 @@ fn fault(engine: &Engine, store: &Store<State>, error: &wasmtime::Error, limits:
     Fault::Trap { reason: log_line(&reason, limits.log_line_bytes) }
 }
 
-/// Tells the guest's log which of its functions were running, innermost first, where the engine keeps track of them.
+/// Logs the guest's running functions, innermost first, if the engine keeps track of them.
 fn log_backtrace(store: &Store<State>, error: &wasmtime::Error) {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return };
     let names = backtrace.frames().iter().filter_map(FrameInfo::func_name);
     let names: Vec<String> = names.map(|name| format!("{:#}", demangle(name))).collect();
-    // What a panic runs before it traps is not where it happened.
+    // Skips the frames of the panic itself.
     let is_panics = |name: &String| name.contains("panic") || name.contains("rust_abort");
     let first = names.iter().rposition(is_panics).map_or(0, |last| last + 1);
     for (place, name) in names[first..].iter().take(FRAMES_LOGGED).enumerate() {
@@ -265,7 +265,7 @@ fn log_backtrace(store: &Store<State>, error: &wasmtime::Error) {
     }
 }
 
-/// Functions of a backtrace that a log is told, innermost first.
+/// The most functions of a backtrace that are logged, innermost first.
 const FRAMES_LOGGED: usize = 8;
 
 fn wit_key(key: Key) -> types::Key {

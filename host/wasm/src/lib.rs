@@ -1,7 +1,7 @@
 //! Guests as WebAssembly components: [`innkeeper_core::Callbacks`] over wasmtime.
 //!
-//! A component becomes a guest in steps, each a type that only the step before can make: [`Checked`] bytes,
-//! [`Compiled`] code, and [`Linked`], which makes instances and is what a cache is opened with.
+//! A component becomes a guest in steps. Each step is a type that only the step before can make: [`Checked`] bytes,
+//! [`Compiled`] code, and [`Linked`], which makes instances and opens caches.
 //!
 //! ```no_run
 //! use innkeeper_core::{Limits, SizeClass};
@@ -16,10 +16,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a guest can do to the host ends here: every call has fuel, a deadline, a stack, and memory limits; imports
-//! other than ours, and WASI with nothing in it where allowed, are refused by name. Who compiles components is
-//! [`Compilation`]'s. The crate never learns what a session is, and takes no precompiled code but what its own compiler has
-//! just made.
+//! This crate confines a guest. Every call has fuel, a deadline, a stack, and memory limits. Imports other than ours, and
+//! closed WASI if allowed, are refused by name. [`Compilation`] says which process compiles components. The crate never
+//! learns what a session is, and takes precompiled code only from its own compiler.
 
 mod engine;
 mod compile;

@@ -15,14 +15,14 @@ use crate::{
 
 /// The start of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
-/// What follows in a core module, and in a component.
+/// The next bytes of a core module, and of a component.
 const VERSION_MODULE: [u8; 4] = [1, 0, 0, 0];
 const VERSION_COMPONENT: [u8; 4] = [0x0d, 0, 1, 0];
 
-/// Our own interfaces, as a component names them, without the patch version.
+/// Our own interfaces in a component's imports, without the patch version.
 const OURS: [&str; 2] = ["innkeeper:session-cache/host@0.1.", "innkeeper:session-cache/types@0.1."];
 
-/// Bytes that look like a component and are not too large. Nothing has been parsed yet.
+/// Bytes that begin like a component and respect the size limit. They are still unparsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
     bytes: &'a [u8],
@@ -30,10 +30,10 @@ pub struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    /// Looks at the size and the first bytes.
+    /// Checks the size and the first bytes.
     ///
     /// # Errors
-    /// When the file is too large, or is something else than a component; precompiled code is something else.
+    /// If the file is too large, or is no component. Precompiled code is no component.
     pub fn new(bytes: &'a [u8], limits: &'a Limits) -> Result<Self, LoadError> {
         limits.check()?;
         if bytes.len() > limits.component_bytes {
@@ -47,18 +47,17 @@ impl<'a> Checked<'a> {
         }
     }
 
-    /// Compiles the component on a thread of its own, and waits for it: from milliseconds to its time limit. Not for a
-    /// serving thread.
+    /// Compiles the component, and blocks for milliseconds up to its time limit. Call it away from serving threads.
     ///
     /// # Errors
-    /// When the component is invalid, uses what the engine has off, or takes too long.
+    /// If the component is invalid, uses a disabled proposal, or takes too long.
     pub fn compile(self, engine: &Engine) -> Result<Compiled, LoadError> {
         let component = engine.compiler().compile(engine.wasmtime(), self.bytes, self.limits)?;
         Ok(Compiled { engine: engine.clone(), component })
     }
 }
 
-/// A component as machine code. It may still import anything.
+/// A component as machine code, with unchecked imports.
 pub struct Compiled {
     engine: Engine,
     component: Component,
@@ -68,7 +67,7 @@ impl Compiled {
     /// Checks the imports and the exports, and binds the imports to the host.
     ///
     /// # Errors
-    /// When an import is not allowed, or the exports are not those of our world.
+    /// If an import is forbidden, or the exports differ from our world.
     pub fn link(self, wasi: Wasi) -> Result<Linked, LoadError> {
         let engine = self.engine.wasmtime();
         self.component.component_type().imports(engine).try_for_each(|(name, _)| check_import(name, wasi))?;
@@ -86,7 +85,7 @@ impl Compiled {
     }
 }
 
-/// Longer than any name that somebody meant.
+/// The longest name of an import in a message, in bytes.
 const NAME_MAX: usize = 256;
 
 fn check_import(name: &str, wasi: Wasi) -> Result<(), LoadError> {
@@ -104,7 +103,7 @@ fn check_import(name: &str, wasi: Wasi) -> Result<(), LoadError> {
     Err(LoadError::Import { name: log_line(name, NAME_MAX), hint })
 }
 
-/// A guest that is ready to run. What a cache is opened with, as an [`innkeeper_core::Guest`].
+/// A guest that is ready to run: an [`innkeeper_core::Guest`] to open a cache with.
 pub struct Linked {
     engine: Engine,
     pre: SessionCachePre<State>,

@@ -1,9 +1,8 @@
-//! Machine code that comes from the compiler's process: the one place with unsafe code.
+//! Machine code from the compiler's process: the one place with unsafe code.
 //!
-//! wasmtime runs what it is given as precompiled code, whatever that is. So what is given to it here has one way to come into
-//! being: [`Made`], which only `apart` makes, of the output of a process that this one has started itself, from the program that
-//! whoever embeds this library has named, over a pipe that nobody else has. Code from a file, from a tenant or from
-//! the network has no way here.
+//! wasmtime runs precompiled code unchecked. So this module takes only [`Made`], which only `apart` constructs: from
+//! the output of a process that this one started, from the program that the embedder named, over a private pipe. Code
+//! from a file, a tenant or the network cannot get here.
 
 use wasmtime::component::Component;
 
@@ -12,12 +11,12 @@ use crate::{LoadError, apart::Made, error::line};
 /// Loads machine code.
 ///
 /// # Errors
-/// When it was made by another version of wasmtime, or with other settings, or there is no memory for it.
+/// If another version of wasmtime or other settings made it, or memory runs out.
 #[expect(unsafe_code, reason = "wasmtime cannot check machine code; where it comes from is what makes it good")]
 pub(crate) fn load(engine: &wasmtime::Engine, made: &Made) -> Result<Component, LoadError> {
-    // SAFETY: `Component::deserialize` wants bytes that `Component::serialize` has given, unchanged. Those of a `Made` are what
-    // `compiler_main` has written of one, in a process that `apart` has started, and they have been in a pipe and in our memory
-    // only. Version and settings are compared by wasmtime.
+    // SAFETY: `Component::deserialize` requires the unchanged output of `Component::serialize`. A `Made` holds exactly
+    // that: `compiler_main` wrote it in a process that `apart` started, and it has only been in a pipe and in our
+    // memory. wasmtime compares version and settings.
     let loaded = unsafe { Component::deserialize(engine, &made.code) };
     loaded.map_err(|error| LoadError::Compile(line(&error)))
 }

@@ -1,4 +1,4 @@
-//! The types of a component's callbacks, as text, so that a wrong one is refused at load and by name.
+//! The types of a component's callbacks, as text. A wrong type is refused at load and by name.
 
 use innkeeper_core::log_line;
 use wasmtime::{
@@ -11,7 +11,7 @@ use wasmtime::{
 
 use crate::LoadError;
 
-/// The interface that a guest exports, without the patch version.
+/// The interface that a guest must export, without the patch version.
 const CALLBACKS: &str = "innkeeper:session-cache/callbacks@0.1.";
 
 /// Each callback with its type.
@@ -29,7 +29,7 @@ const SHAPES: [(&str, &str); 8] = [
 const INIT: &str = "(record { role: enum { client, server }, max-sessions: u32, lifetime-ms: u64, \
                     properties: list<record { name: string, value: string }> }) -> result<u64, string>";
 
-/// Checks that a component exports every callback with its own type.
+/// Checks that a component exports every callback with its type.
 pub(crate) fn check(engine: &Engine, component: &Component) -> Result<(), LoadError> {
     let component = component.component_type();
     let mut exports = component.exports(engine);
@@ -52,7 +52,7 @@ fn check_callback(engine: &Engine, callbacks: &ComponentInstance, name: &str, ex
     }
 }
 
-/// Longer than any type of ours. A type of a few bytes can stand for one of any size, so its text has a bound.
+/// The longest text of a type, longer than any of ours. A few bytes of a component can describe a type of any size.
 const LENGTH_MAX: usize = 512;
 
 fn function(function: &ComponentFunc) -> String {
@@ -77,7 +77,7 @@ fn parts(shape: &mut String, parts: impl Iterator<Item = (String, Type)>) {
     }
 }
 
-/// Writes a type as WIT does, as far as there is room.
+/// Writes a type in WIT's notation, up to the length limit.
 fn write(shape: &mut String, of: &Type) {
     if shape.len() > LENGTH_MAX {
         return;

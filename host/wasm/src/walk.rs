@@ -1,11 +1,11 @@
-//! A walk over a component's bytes that refuses, by name, what is known to make a compiler explode.
+//! A walk over a component's bytes that refuses, by name, shapes that are known to overwhelm a compiler.
 //!
-//! A few KiB can cost a compiler gigabytes: a block type may carry a thousand values, and each of five hundred loops then
-//! costs a thousand times five hundred. The walk estimates the memory that this takes, before anything is compiled. It
-//! validates nothing, since the compiler does, and is bounded itself: its time by the file's size, its memory by its limits.
+//! A few KiB can cost a compiler gigabytes. A block type may carry a thousand values, and each of five hundred loops
+//! then costs a thousand times five hundred. The walk estimates this memory before compilation. It leaves validation to
+//! the compiler. The file's size bounds its time, and its limits bound its memory.
 //!
-//! It knows the shapes that it knows. What it lets pass may still be too much for a compiler, whose own memory and time have
-//! to be limited too.
+//! The list of shapes is incomplete. A component that passes may still be too much for a compiler, so the compiler's
+//! memory and time have limits as well.
 
 mod function;
 mod module;
@@ -17,13 +17,13 @@ use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload, Section
 use self::{module::Module, work::Work};
 use crate::LoadError;
 
-/// The most of what is counted over a whole component. Guests of every language here have less than a tenth.
+/// Upper bounds for counts over a whole component. Guests of every language here stay below a tenth.
 mod most {
-    /// Components and core modules within each other.
+    /// Nesting depth of components and core modules.
     pub(super) const DEPTH: u64 = 16;
-    /// Components and core modules, those within others included.
+    /// Components and core modules, including nested ones.
     pub(super) const PARTS: u64 = 256;
-    /// Components that come of instantiating components: those that one instantiates, times those that each of them does.
+    /// Components that instantiation creates: those that one instantiates, times those that each of them instantiates.
     pub(super) const COPIES: u64 = 100_000;
     /// Instances of core modules, and bundles of exports.
     pub(super) const INSTANCES: u64 = 1_000;
@@ -31,26 +31,27 @@ mod most {
     pub(super) const ITEMS: u64 = 10_000;
     /// Bytes of types of components.
     pub(super) const TYPE_BYTES: u64 = 256 << 10;
-    /// Locals that all functions declare, whether or not they are used.
+    /// Locals that all functions declare, used or unused.
     pub(super) const LOCALS: u64 = 20_000_000;
-    /// Of the parameters and results of each type and function of one core module, the square. A compiler's time for the
-    /// code that passes them follows that.
+    /// The sum of the squared numbers of parameters and results, over each type and function of one core module. The
+    /// compile time of the code that passes them grows like this.
     pub(super) const SQUARES: u64 = 50_000_000;
     /// Types of one core module, and tables.
     pub(super) const DECLARED: u64 = 100_000;
 }
 
-/// For so many bytes that a component may have, it may have a function: the code of each is kept until all have theirs.
+/// The bytes of a component's size limit that allow one function. The compiler keeps the code of each until all are
+/// done.
 const BYTES_PER_FUNCTION: u64 = 100;
 
-/// For each byte that a component may have, the compiler may take so many for one function: 256 MiB for a small guest.
+/// The compiler's memory for one function, for each byte of the component's size limit: 256 MiB for a small guest.
 const MEMORY_PER_BYTE: u64 = 64;
 const MEMORY_MAX: u64 = 1 << 30;
 
-/// Refuses a component that is known to be too much for a compiler.
+/// Refuses a component that is known to overwhelm a compiler.
 ///
 /// # Errors
-/// [`LoadError::TooComplex`], which names what is too much, and [`LoadError::Compile`] where the bytes cannot be parsed.
+/// [`LoadError::TooComplex`] names the excess; [`LoadError::Compile`] means that the bytes do not parse.
 pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
     let mut walk = Walk {
         bytes,
@@ -66,14 +67,14 @@ pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// What the parser says of bytes that are no component. A guest may have had a hand in the text.
+/// The parser's error for invalid bytes. A guest may have influenced the text.
 fn broken(error: wasmparser::Error) -> LoadError {
     LoadError::Compile(log_line(&error.to_string(), ERROR_MAX))
 }
 
 const ERROR_MAX: usize = 256;
 
-/// Refuses what is above its limit.
+/// Refuses an amount above its limit.
 fn within(cost: u64, limit: u64, what: impl FnOnce() -> String, hint: &'static str) -> Result<(), LoadError> {
     match cost <= limit {
         true => Ok(()),
@@ -81,7 +82,7 @@ fn within(cost: u64, limit: u64, what: impl FnOnce() -> String, hint: &'static s
     }
 }
 
-/// Refuses what takes a compiler more memory than one function may.
+/// Refuses code that takes a compiler more memory than one function may.
 fn affordable(work: &Work, limit: u64, of_what: impl FnOnce() -> String) -> Result<(), LoadError> {
     let what = || format!("MiB of memory for {}, {}", of_what(), work.mostly());
     within(work.total().div_ceil(MIB), limit / MIB, what, work.hint())
@@ -91,20 +92,21 @@ const MIB: u64 = 1 << 20;
 
 struct Walk<'a> {
     bytes: &'a [u8],
-    /// The components and core modules that have begun and not ended: for each, how many components it instantiates.
+    /// The open components and core modules: for each, the number of components that it instantiates.
     open: Vec<u64>,
     totals: Totals,
-    /// The core module that was begun last. None has another within it.
+    /// The core module that began last. Core modules do not nest.
     module: Module,
     functions_max: u64,
-    /// What the compiler may take for one function.
+    /// The compiler's memory limit for one function.
     memory_max: u64,
 }
 
 #[derive(Default)]
 struct Totals {
     parts: u64,
-    /// The product, over all components, of one and the components that each instantiates: so many may come of them.
+    /// The product, over all components, of one plus the components that each instantiates: an upper bound of their
+    /// number.
     copies: u64,
     instances: u64,
     items: u64,

@@ -1,8 +1,7 @@
-//! WASI with nothing in it, for guests whose toolchain names it.
+//! Closed WASI, for guests whose toolchain imports WASI.
 //!
-//! Clocks, random numbers, and a command line and a file system that are empty come from wasmtime-wasi. Streams and
-//! polling are our own, since nothing here may wait: a wait in a host call would burn no fuel and see no deadline. Sockets
-//! are not linked at all.
+//! wasmtime-wasi provides clocks, random numbers, an empty command line and an empty file system. Streams and polling
+//! are our own, because a wait in a host call would burn no fuel and see no deadline. Sockets are left out.
 
 use std::{sync::Arc, time::Duration};
 
@@ -37,30 +36,30 @@ use crate::{
     instance::{State, spend},
 };
 
-/// Whether a guest may import WASI.
+/// A tenant's permission to import WASI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Wasi {
     /// No: the guest is sealed.
     #[default]
     None,
-    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting; the clocks are the cache's coarse
-    /// one. Standard output and standard error go to the tenant's log.
+    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting. Its clocks are the cache's coarse
+    /// clock. Standard output and standard error go to the tenant's log.
     Closed,
 }
 
 /// Handles that one instance can have at a time.
 const HANDLES_MAX: usize = 256;
 
-/// What one read of random bytes gives at most.
+/// The most random bytes of one read.
 const RANDOM_BYTES_MAX: u64 = 4 << 10;
 
-/// What one write to standard output takes at most.
+/// The most bytes of one write to standard output.
 const WRITE_BYTES: u64 = 4 << 10;
 
-/// The packages that closed WASI has interfaces of.
+/// The packages of closed WASI's interfaces.
 const PACKAGES: [&str; 5] = ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/"];
 
-/// Whether closed WASI has the package of an import. Whether it has the interface, the linker tells.
+/// True if closed WASI has the package of an import. The linker checks the interface.
 pub(crate) fn has(import: &str) -> bool {
     PACKAGES.iter().any(|package| import.starts_with(package))
 }
@@ -111,7 +110,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        // What these calls cost is billed; that there is none left is for the next call to a stream, and the deadline.
+        // These calls are charged. If no fuel is left, the next call to a stream or the deadline ends the guest.
         self.host_fuel = self.host_fuel.saturating_sub(CALL_FUEL);
         let wasi = self.wasi.as_mut().expect("guests without WASI are linked without it");
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.handles }
@@ -125,14 +124,14 @@ impl State {
     }
 }
 
-/// Where error handles are.
+/// The table of error handles.
 struct Handles;
 
 impl HasData for Handles {
     type Data<'a> = &'a mut ResourceTable;
 }
 
-/// Where stream handles are.
+/// The table of stream handles.
 struct Streams;
 
 impl HasData for Streams {
@@ -265,7 +264,7 @@ impl streams::HostOutputStream for ClosedStreams<'_> {
     }
 }
 
-/// The cache's own clock, for both of WASI's: a guest cannot measure with it.
+/// The cache's coarse clock, for both of WASI's clocks: a guest cannot measure with it.
 struct CoarseClock(Arc<dyn Host>);
 
 impl HostMonotonicClock for CoarseClock {

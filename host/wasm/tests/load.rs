@@ -1,4 +1,4 @@
-//! What is refused at load, and with which words.
+//! Refusals at load, with their messages.
 
 use innkeeper_artifacts::artifact;
 use innkeeper_core::{Limits, SizeClass};

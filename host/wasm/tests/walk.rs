@@ -1,4 +1,4 @@
-//! What the walk before the compiler refuses, with which words, and what it lets pass.
+//! Components that the walk before the compiler refuses, with their messages, and components that pass.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::LoadError;
 
-/// How many values a function or a block takes and gives.
+/// The numbers of values that a function or a block takes and returns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Signature {
     parameters: u32,
@@ -28,24 +28,24 @@ impl Signature {
     }
 }
 
-/// Blocks within each other.
+/// The deepest nesting of blocks.
 const NESTING_MAX: u64 = 50_000;
 
-/// What a compiler takes for each, in bytes. Measured.
+/// The compiler's memory for each kind, in bytes, as measured.
 const PLAIN_BYTES: u64 = 150;
 const CALLED_BYTES: u64 = 550;
 const BRANCHED_BYTES: u64 = 60;
-/// A parameter or result of a block, or a local, has a place in a table of all the compiler's blocks.
+/// A parameter or result of a block, or a local: it has a place in a table of all the compiler's blocks.
 const PLACE_BYTES: u64 = 2;
 const LOCAL_PLACE_BYTES: u64 = 12;
 
-/// The compiler's blocks for one of each kind here. A loop also looks at fuel and deadline.
+/// The compiler's blocks for one of each kind. A loop also checks fuel and deadline.
 const BLOCKS_PER_BLOCK: u64 = 2;
 const BLOCKS_PER_LOOP: u64 = 10;
 const BLOCKS_PER_IF: u64 = 4;
 const BLOCKS_PER_BRANCH: u64 = 1;
 
-/// A block that has begun and not ended.
+/// An open block.
 struct Block {
     signature: Signature,
     is_loop: bool,
@@ -61,7 +61,7 @@ struct Walk<'m> {
     work: Work,
 }
 
-/// What a function takes, and how many locals it declares.
+/// The compiler's memory for a function, and the number of locals that it declares.
 pub(super) fn walk(module: &Module, signature: Signature, body: &FunctionBody<'_>) -> Result<(Work, u64), LoadError> {
     let mut groups = body.get_locals_reader().map_err(broken)?.into_iter();
     let mut locals = u64::from(signature.parameters);
@@ -99,7 +99,7 @@ impl Walk<'_> {
         }
     }
 
-    /// What leaves a block, goes to another, or calls.
+    /// Handles an instruction that leaves a block, branches, or calls.
     fn transfer(&mut self, operator: &Operator<'_>) {
         match *operator {
             Operator::End => {
@@ -134,7 +134,7 @@ impl Walk<'_> {
             BlockType::Type(_) => Signature::of(0, 1),
             BlockType::FuncType(of) => self.module.signature_of_type(of),
         };
-        // An `if` may have two arms, which both take its parameters.
+        // Both arms of an `if` take its parameters.
         self.carried = self.carried.saturating_add(signature.values());
         self.work.add(Kind::Carried, CALLED_BYTES.saturating_mul(signature.values()));
         self.blocks += blocks;
@@ -154,7 +154,8 @@ impl Walk<'_> {
     }
 }
 
-/// What a compiler takes for an instruction besides the values that it carries. Those that have much done have much code.
+/// The compiler's memory for an instruction besides the values that it carries. Complex instructions expand to much
+/// code.
 fn bytes_of(operator: &Operator<'_>) -> u64 {
     match operator {
         Operator::Nop | Operator::Drop | Operator::End | Operator::LocalGet { .. } => 0,

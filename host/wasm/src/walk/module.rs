@@ -1,4 +1,4 @@
-//! One core module: what it declares, what it begins with, and each of its functions.
+//! One core module: its declarations, its initial contents, and its functions.
 
 use wasmparser::{
     BinaryReader, CompositeInnerType, ConstExpr, DataKind, Element, ElementItems, ElementKind, FunctionBody, Operator,
@@ -13,30 +13,30 @@ use super::{
 };
 use crate::LoadError;
 
-/// What a compiler takes for each, in bytes, where code puts it in place. Measured.
+/// The compiler's memory for each item that code initializes, in bytes, as measured.
 const ENTRY_BYTES: u64 = 8_000;
 const ENTRY_PASSIVE_BYTES: u64 = 2_600;
 const DATA_BYTES: u64 = 26_000;
 const SEGMENT_BYTES: u64 = 2_200;
 const CONSTANT_BYTES: u64 = 300;
 
-/// A core module as far as it has been walked.
+/// A core module, as far as the walk has come.
 #[derive(Default)]
 pub(super) struct Module {
     number: u32,
     memory_max: u64,
     types: Vec<Signature>,
-    /// Of the parameters and results of each type and function, the square.
+    /// The sum of the squared numbers of parameters and results.
     squares: u64,
     /// The type of each function, imported ones first.
     functions: Vec<u32>,
     functions_imported: usize,
     bodies: usize,
-    /// For each table its least size, if segments can be put into it beforehand.
+    /// For each table its minimum size, if its segments can be put in place at compile time.
     tables: Vec<Option<u64>>,
-    /// Whether a segment has come that code puts in place. Then code does the same with every later one.
+    /// True after a segment that code puts in place: code then handles every later segment as well.
     has_computed: bool,
-    /// What runs before anything else: one function, for the compiler.
+    /// The start code: one function, for the compiler.
     startup: Work,
 }
 
@@ -82,7 +82,7 @@ impl Module {
         let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
         let mut reader = BinaryReader::new(bytes.get(place(start)..place(end)).unwrap_or_default(), start);
         for _ in 0..section.count() {
-            // Its types would all be in memory at a time, and a group of a million takes eight bytes.
+            // All types of a group would be in memory at once, and a group of a million takes eight bytes.
             if bytes.get(place(reader.original_position())) == Some(&REC_GROUP) {
                 return Err(LoadError::Compile(
                     "a group of types needs the `gc` proposal, which guests may not use".into(),
@@ -129,7 +129,7 @@ impl Module {
         Ok(())
     }
 
-    /// Counts what a type, or a function of it, takes for the code that passes its values from the host.
+    /// Counts the code that passes the values of a type, or of a function of that type, from the host.
     fn square(&mut self, signature: Signature) -> Result<(), LoadError> {
         self.squares = self.squares.saturating_add(signature.values().saturating_mul(signature.values()));
         let what = || format!("squares of the values that types and functions of core module {} have", self.number);
@@ -154,7 +154,7 @@ impl Module {
             operators.read().map_err(broken)?;
             count += 1;
         }
-        // One and the end of it is no code.
+        // A single instruction and its end make no code.
         self.start(CONSTANT_BYTES.saturating_mul(count.saturating_sub(2)))
     }
 
@@ -184,7 +184,7 @@ impl Module {
         self.start(SEGMENT_BYTES + entry * u64::from(count))
     }
 
-    /// Small guests' data are put in place by code, wherever they go.
+    /// Counts a data segment. Code puts the data of small guests in place.
     fn data(&mut self, kind: &DataKind<'_>) -> Result<(), LoadError> {
         match kind {
             DataKind::Passive => Ok(()),
@@ -214,7 +214,7 @@ impl Module {
     }
 }
 
-/// What a group of types begins with.
+/// The first byte of a group of types.
 const REC_GROUP: u8 = 0x4e;
 
 /// Larger tables are filled by code.

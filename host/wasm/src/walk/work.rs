@@ -1,19 +1,19 @@
-//! The memory that a compiler takes, as far as it can be told beforehand, by what it takes it for.
+//! An estimate of a compiler's memory, by purpose.
 
-/// What memory is taken for.
+/// A purpose of memory.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// Instructions, each by what a compiler makes of it.
+    /// Instructions, each weighted by its machine code.
     Instructions,
     /// Values that blocks, branches, calls and returns carry.
     Carried,
-    /// Locals, once for each block in which they may be alive.
+    /// Locals, once for each block where they may be live.
     Locals,
-    /// Entries of tables and pieces of memory that code puts in place, and what globals begin with.
+    /// Table entries and data that code puts in place, and initial values of globals.
     Startup,
 }
 
-/// For each kind, its name in a message, and a remedy.
+/// The name of each kind in a message, and a remedy.
 const KINDS: [(&str, &str); 4] = [
     ("mostly for its instructions", "split the function"),
     ("mostly for values that blocks and calls carry", "let blocks and calls have fewer parameters and results"),
@@ -35,12 +35,12 @@ impl Work {
         self.0.iter().fold(0, |total, amount| total.saturating_add(*amount))
     }
 
-    /// What most of it is for.
+    /// The largest purpose.
     pub(super) fn mostly(&self) -> &'static str {
         self.largest().0
     }
 
-    /// What to do about that.
+    /// The remedy for the largest purpose.
     pub(super) fn hint(&self) -> &'static str {
         self.largest().1
     }
