@@ -1,4 +1,4 @@
-//! Resumed handshakes through the proxy: a tenant with a guest, and one that keeps its sessions in rustls's own store.
+//! Resumed handshakes through the proxy: a tenant with a guest, and one with rustls's own store.
 
 use std::{
     io::{Read as _, Write as _},
@@ -46,7 +46,7 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> anyhow::Result<()
         let clients = (0..CLIENTS).map(|_| certified.client(version, None).map(Arc::new));
         let clients = clients.collect::<anyhow::Result<Vec<_>>>()?;
         for number in 0..rounds {
-            // Each goes first in turn.
+            // The two take turns to go first.
             let order = if number % 2 == 0 { [0, 1] } else { [1, 0] };
             for place in order {
                 samples[place].push(round(proxies[place].local_address(), &clients)?);
@@ -59,7 +59,7 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> anyhow::Result<()
         for (tenant, samples) in TENANTS.iter().zip(samples) {
             results.rows.push(Row::new(&work, tenant, 0, CLIENTS as u32, samples, Vec::new()));
         }
-        let name = format!("resumed handshakes per second through the proxy, {name} / with rustls's own store");
+        let name = format!("resumed handshakes/s through the proxy, {name} / with rustls's own store");
         results.target(&name, Some(ratios[ratios.len() / 2]), Bound::AtLeast(0.98));
     }
     proxies.into_iter().for_each(|proxy| _ = runtime.block_on(proxy.shutdown()));
@@ -114,16 +114,16 @@ fn upstream() -> anyhow::Result<SocketAddr> {
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut byte = [0];
-            // A client that is gone wants no answer.
+            // A client that has left needs no answer.
             let _ = stream.read_exact(&mut byte).and_then(|()| stream.write_all(&byte));
         }
     });
     Ok(address)
 }
 
-/// What a connection takes, from the first to the last one, with so many at a time.
+/// The time per connection, from the first to the last, with all clients at once.
 fn round(address: SocketAddr, clients: &[Arc<ClientConfig>]) -> anyhow::Result<f64> {
-    // The first connection to a proxy brings its session.
+    // The first connection to a proxy creates its session.
     clients.iter().try_for_each(|client| echo(address, client).map(|_| ()))?;
     let start = now();
     let resumed = std::thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn round(address: SocketAddr, clients: &[Arc<ClientConfig>]) -> anyhow::Result<f
     Ok(start.elapsed().as_nanos() as f64 / connections as f64)
 }
 
-/// A handshake, and nothing more.
+/// Makes only a handshake.
 pub(crate) fn visit(address: SocketAddr, client: &Arc<ClientConfig>, server_name: &str) -> anyhow::Result<()> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
@@ -157,7 +157,7 @@ pub(crate) fn visit(address: SocketAddr, client: &Arc<ClientConfig>, server_name
     Ok(())
 }
 
-/// One connection: handshake, a byte there and back, end.
+/// Makes one connection: handshake, a byte there and back, end.
 fn echo(address: SocketAddr, client: &Arc<ClientConfig>) -> anyhow::Result<HandshakeKind> {
     let mut socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
