@@ -1,4 +1,4 @@
-//! Clients that resume while their tenant's guest is exchanged every 200 ms, beside the same in quiet.
+//! Clients that resume during an upgrade of their tenant's guest every 200 ms, compared with an undisturbed stretch.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_millis(200);
 const QUIET: Duration = Duration::from_secs(10);
 const UPGRADES: u32 = 150;
 
-/// What clients saw in one stretch.
+/// Results of the clients in one stretch.
 #[derive(Default)]
 struct Seen {
     full: AtomicU64,
@@ -33,7 +33,7 @@ impl Seen {
     }
 }
 
-/// Has two clients reconnect until `work` is done.
+/// Lets two clients reconnect until `work` is done.
 fn while_visited(house: &House, work: impl FnOnce()) -> Seen {
     let (seen, is_done) = (Seen::default(), AtomicBool::new(false));
     std::thread::scope(|scope| {
@@ -56,7 +56,7 @@ fn while_visited(house: &House, work: impl FnOnce()) -> Seen {
 fn main() {
     let mut house = House::open(&["rust-lru"]);
     let guests = ["c-lru", "rust-lru"].map(|name| house.guest(name).expect("it loads"));
-    // Nobody sends: to receive is to wait.
+    // Nobody sends, so receiving is a wait.
     let (_keep, never) = channel::<()>();
     let wait = |time| assert_eq!(never.recv_timeout(time), Err(RecvTimeoutError::Timeout));
     let quiet = while_visited(&house, || wait(QUIET));

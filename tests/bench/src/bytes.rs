@@ -18,7 +18,7 @@ use bindings::{
     exports::innkeeper_peers::bytes::cache::{Guest, Key},
 };
 
-/// As much as a guest's call may use.
+/// The fuel of a call.
 const FUEL: u64 = 1 << 40;
 
 pub(crate) struct BytesComponent {
@@ -27,7 +27,7 @@ pub(crate) struct BytesComponent {
 }
 
 impl BytesComponent {
-    /// Of the core module that cargo makes of `peers/bytes`.
+    /// Opens the component of the core module that cargo builds from `peers/bytes`.
     pub(crate) fn open(module: &[u8], sessions: u32) -> anyhow::Result<Self> {
         let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
         Self::instantiate(&encoded?, sessions).map_err(|error| anyhow::anyhow!("{error:?}"))
@@ -49,7 +49,7 @@ impl BytesComponent {
     fn call<T>(&mut self, call: impl FnOnce(&mut Store<()>, &Guest) -> wasmtime::Result<T>) -> T {
         self.store.set_fuel(FUEL).expect("fuel is on");
         self.store.set_epoch_deadline(2);
-        // As much as every answer here takes; the default is too little for a thousand sessions.
+        // Enough for every answer here; the default is too small for a thousand sessions.
         self.store.set_hostcall_fuel(1 << 30);
         call(&mut self.store, self.bytes.innkeeper_peers_bytes_cache()).expect("the component answers")
     }

@@ -1,4 +1,4 @@
-//! Innkeeper's own: a cache over a guest, or over native code.
+//! Innkeeper's own subject: a cache over a guest or over native code.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,18 +20,18 @@ pub(crate) struct Cache {
     reader: Reader<Secret>,
 }
 
-/// The limits of a benchmark's cache: the defaults, but for how many sessions there are and what they take, and for how much a
-/// tenant may ask in a second, since a tenant does not ask in a tight loop. None of them makes a call cheaper.
+/// The limits of a benchmark's cache: the defaults, except the number and size of sessions, and the budget of a second,
+/// which a tight loop would exceed. None of them makes a call cheaper.
 pub(crate) fn limits(sessions: u32) -> Limits {
     let mut limits = Limits::new(SizeClass::Small);
     (limits.fuel_per_s, limits.fuel_burst) = (1 << 50, 1 << 50);
     (limits.time_per_s, limits.time_burst) = (Duration::from_secs(3_600), Duration::from_secs(3_600));
-    // A round's updates are posted all at once.
+    // A round posts all its updates at once.
     limits.mailbox = 1 << 14;
     limits.sessions = sessions_max(sessions);
     limits.vault_bytes = limits.vault_bytes.max(limits.sessions as usize * 512);
     limits.memory_bytes = limits.memory_bytes.max(limits.sessions as usize * 512);
-    // An index of a million sessions is as large from the start, or grows now and then by all that it has.
+    // An index of a million sessions is that large from the start, or doubles now and then.
     limits.init.fuel = limits.init.fuel.max(u64::from(limits.sessions) * 1_000);
     limits.write.fuel = limits.write.fuel.max(u64::from(limits.sessions) * 200);
     if sessions > 262_144 {
@@ -64,7 +64,7 @@ impl Cache {
         Ok(Self { mailbox: owner.mailbox(), owner, reader })
     }
 
-    /// What other threads look up with.
+    /// A reader for other threads.
     pub(crate) fn reader(&self) -> SharedReader {
         SharedReader(self.reader.clone())
     }

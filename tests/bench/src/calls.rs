@@ -1,5 +1,5 @@
-//! What each call costs, in every subject, at every number of sessions: round after round, all subjects in turn, so that the
-//! machine's drift hits all alike.
+//! The cost of each call, in every subject, at every number of sessions. All subjects take turns in each round, so that
+//! the machine's drift affects all alike.
 
 use std::collections::HashMap;
 
@@ -12,22 +12,22 @@ use crate::{
     subject::{Opened, Peers, SUBJECTS, Stage},
 };
 
-/// What is measured, and how thoroughly.
+/// The extent of a measurement.
 pub(crate) struct Plan {
     pub(crate) sessions: Vec<u32>,
     pub(crate) rounds: usize,
 }
 
-/// A round of one work in one subject is to take about as long.
+/// The approximate time of a round of one work in one subject.
 const ROUND_NS: f64 = 1_500_000.0;
 
 /// Calls timed together in one round, at least and at most.
 const CALLS: (usize, usize) = (4, 4_000);
 
-/// A fold is over as many sessions.
+/// The number of sessions in a fold.
 const FOLDED: u32 = 1_000;
 
-/// What is asked for, by which keys, and its name in the results.
+/// The works, each with its keys and its name in the results.
 const WORKS: [(Work, Keys, &str); 9] = [
     (Work::LookupHit, Keys::Uniform, "lookup-hit"),
     (Work::LookupHit, Keys::Zipf, "lookup-hit-zipf"),
@@ -40,7 +40,7 @@ const WORKS: [(Work, Keys, &str); 9] = [
     (Work::Foldl, Keys::Uniform, "foldl-1000"),
 ];
 
-/// What all rounds of one row have come to.
+/// The results of all rounds of one row.
 #[derive(Default)]
 struct Samples {
     ns: Vec<f64>,
@@ -79,7 +79,7 @@ fn population(sessions: u32, rounds: usize, peers: &Peers, results: &mut Results
         let mut samples: HashMap<usize, Samples> = HashMap::new();
         for number in 0..rounds {
             let drawn = numbers.draw(work, keys, 2 * (CALLS.1 + SINGLES));
-            // Each in turn comes first, so that none always follows the same one.
+            // The subjects take turns to go first, so that none always follows the same one.
             for offset in 0..able.len() {
                 let place = able[(number + offset) % able.len()];
                 let round = subjects[place].1.round(work, &drawn[..2 * (counts[&place] + SINGLES)], sessions)?;

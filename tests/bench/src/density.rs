@@ -1,6 +1,6 @@
-//! Ten thousand tenants: what an idle cache takes, how long it takes to open, to come back, and to start all of them.
+//! Ten thousand tenants: the memory of an idle cache, and the times to open it, to wake it, and to start all of them.
 //!
-//! Each part runs in a process of its own, so that its memory is its own.
+//! Each part runs in a separate process, so that its memory is measured alone.
 
 use std::{
     net::Ipv4Addr,
@@ -29,19 +29,19 @@ use crate::{
     results::{Bound, Results, Row},
 };
 
-/// Guests that are not the same component, so that each is compiled and mapped by itself.
+/// The number of different components, each compiled and mapped separately.
 const DISTINCT: usize = 100;
 
-/// Caches of which each has a session, which is looked up first after all have been idle.
+/// The number of caches with a session, whose first lookup comes after all have been idle.
 const SAMPLE: usize = 1_000;
 
-/// How long a cache is idle before its instances are given up. The clock is moved by hand.
+/// The idle time after which a cache gives up its instances. The clock is manual.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Sessions of the cache that is built by replay.
 const REPLAYED: u32 = 10_000;
 
-/// What a process of one part has measured.
+/// The figures that the process of one part has measured.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Part {
     load_ns: Vec<f64>,
@@ -55,7 +55,7 @@ struct Part {
     first_handshake_ns: Vec<f64>,
 }
 
-/// Runs every part with so many tenants, each with a cache in both roles.
+/// Runs every part with a number of tenants, each with a cache in both roles.
 pub(crate) fn measure(tenants: u32, results: &mut Results) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     // The first only fills the compile cache.
@@ -83,7 +83,7 @@ pub(crate) fn measure(tenants: u32, results: &mut Results) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Runs one part in a process of its own.
+/// Starts the process of one part, and reads its figures.
 fn part(name: &str, count: u32, folder: &Path) -> anyhow::Result<Part> {
     eprintln!("{name}: {count}");
     let program = std::env::current_exe()?;
@@ -95,7 +95,7 @@ fn part(name: &str, count: u32, folder: &Path) -> anyhow::Result<Part> {
     serde_json::from_slice(&output.stdout).with_context(|| format!("{name} says something else"))
 }
 
-/// What a process of one part does.
+/// The work of that process: it runs one part and prints its figures.
 pub(crate) fn run_part(name: &str, count: u32, folder: &Path) -> anyhow::Result<()> {
     let part = match name {
         "caches" => caches(count, folder)?,
@@ -117,11 +117,11 @@ fn loader(count: u32, folder: &Path) -> anyhow::Result<GuestLoader> {
 
 type Loaded = (Vec<Arc<dyn Guest>>, Vec<f64>);
 
-/// The guests, each with a section of its own, and how long each took to load.
+/// Loads the guests, each with a distinct section, and measures the time of each.
 fn guests(loader: &GuestLoader) -> anyhow::Result<Loaded> {
     let component = artifact("rust-lru").and_then(|artifact| artifact.component.ok()).context("rust-lru is built")?;
     let load = |number: usize| {
-        // A custom section: its id, its length, the length of its name, its name, and what tells it from the others.
+        // A custom section: its id, its length, the length of its name, its name, and distinct contents.
         let mut own = component.to_vec();
         own.extend([0, 4, 1, b'n', b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]);
         let start = now();
@@ -179,13 +179,13 @@ fn session() -> Secret {
     Secret::new(SESSION.to_vec())
 }
 
-/// Moves the clock until every instance has been given up: what has been asked is seen at the first look, that nothing more has
-/// been at the second, and then each instance is told.
+/// Moves the clock until every instance has been given up. The owner thread sees the last calls at its first look, the
+/// silence since at its second, and then tells each instance.
 fn fall_asleep(clock: &Clock, opened: &mut [Opened]) -> anyhow::Result<()> {
     for _ in 0..16 {
         clock.advance(IDLE.as_millis() as u64);
         opened.iter_mut().for_each(|(owner, _)| owner.settle());
-        // What is told a cache comes before it falls asleep, so it is left alone for a moment.
+        // A message keeps a cache awake, so it is left alone for a moment.
         for (owner, _) in opened.iter() {
             for _ in 0..1_000 {
                 if owner.stats().state == CacheState::Idle {
@@ -202,10 +202,10 @@ fn fall_asleep(clock: &Clock, opened: &mut [Opened]) -> anyhow::Result<()> {
     bail!("a cache does not fall asleep")
 }
 
-/// How long the first lookup in a cache takes whose instance has been given up, with many sessions to be replayed.
+/// The times of the first lookup in an idle cache that has many sessions to replay.
 fn replay(owners: &Owners, guest: &Arc<dyn Guest>) -> anyhow::Result<Vec<f64>> {
     let mut config = config(0, Role::Server);
-    // The reader waits for as long as it takes.
+    // The reader waits as long as necessary.
     config.limits.read.time = Duration::from_secs(10);
     let mut opened = [owners.open(config, Arc::clone(guest))?];
     for number in 0..REPLAYED {
@@ -234,7 +234,7 @@ fn proxy(tenants: u32, folder: &Path) -> anyhow::Result<Part> {
             roots: certified.chain.clone().into(),
             certificate: None,
         };
-        // Nothing listens there: the handshake is done before the proxy looks.
+        // Nothing listens there: the handshake ends before the proxy connects.
         let upstream = Upstream { tls: Some(tls), ..Upstream::plain("127.0.0.1:9") };
         Ok(TenantConfig {
             name: format!("tenant-{number}"),
@@ -267,7 +267,7 @@ fn proxy(tenants: u32, folder: &Path) -> anyhow::Result<Part> {
     Ok(Part { start_ns, tenant_bytes, first_handshake_ns, ..Part::default() })
 }
 
-/// What of this process is in memory, in bytes.
+/// The resident memory of this process, in bytes.
 fn resident_bytes() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

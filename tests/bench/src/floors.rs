@@ -1,4 +1,4 @@
-//! What there is without a sandbox: a map behind a lock, a concurrent cache, rustls's own store.
+//! Subjects without a sandbox: a map behind a lock, a concurrent cache, rustls's own store.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 
 use crate::subject::Shared;
 
-/// A name's bytes in a row, for maps that take a slice.
+/// A name's bytes in one slice, for maps with slices as keys.
 struct Flat {
     bytes: [u8; 96],
     length: usize,
@@ -29,7 +29,7 @@ impl Flat {
     }
 }
 
-/// A component that does nothing, called as a guest is.
+/// An empty component, called like a guest.
 pub(crate) struct EmptyCall<F>(pub(crate) F);
 
 impl<F: FnMut()> Subject for EmptyCall<F> {
@@ -59,7 +59,7 @@ impl<F: FnMut()> Subject for EmptyCall<F> {
     }
 }
 
-/// The plainest thing that could be done.
+/// The simplest solution: a map behind a lock.
 #[derive(Clone, Default)]
 pub(crate) struct LockedMap(Arc<Mutex<Map>>);
 
@@ -111,7 +111,7 @@ impl Subject for LockedMap {
     }
 }
 
-/// The concurrent cache that a Rust program would take.
+/// The usual concurrent cache of Rust programs.
 #[derive(Clone)]
 pub(crate) struct Moka(moka::sync::Cache<Box<[u8]>, Vec<u8>>);
 
@@ -157,7 +157,7 @@ impl Subject for Moka {
     }
 }
 
-/// What rustls keeps sessions in when it is asked to.
+/// rustls's own session store.
 #[derive(Clone)]
 pub(crate) struct RustlsStore(Arc<ServerSessionMemoryCache>);
 

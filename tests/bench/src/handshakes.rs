@@ -1,4 +1,4 @@
-//! What a handshake costs the server: in memory, one after another, only the server's own steps timed.
+//! The server's cost of a handshake: in memory, one after another, with only the server's own steps timed.
 
 use std::{
     process::Command,
@@ -27,7 +27,7 @@ use crate::{
 
 pub(crate) const SERVER_NAME: &str = "bench.example";
 
-/// How a server proves who it is, and whether its clients have to.
+/// The certificate of a server, and whether its clients need one.
 #[derive(Clone, Copy)]
 struct Proof {
     name: &'static str,
@@ -44,13 +44,13 @@ const PROOFS: [Proof; 4] = [
 
 const VERSIONS: [(&SupportedProtocolVersion, &str); 2] = [(&TLS12, "tls12"), (&TLS13, "tls13")];
 
-/// Where the server keeps sessions.
+/// The server's session stores.
 const STORES: [&str; 3] = ["rust-lru", "rustls-store", "none"];
 
 /// Handshakes in a round of one kind.
 const HANDSHAKES: usize = 4;
 
-/// A certificate with its key, which is its own authority.
+/// A self-signed certificate with its key.
 pub(crate) struct Certified {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     key: PrivatePkcs8KeyDer<'static>,
@@ -89,13 +89,13 @@ impl Certified {
             Some(own) => builder.with_client_auth_cert(own.chain.clone(), own.key())?,
             None => builder.with_no_client_auth(),
         };
-        // By id: a ticket would carry the session itself, and go past every cache.
+        // By id: a ticket would carry the session itself, and bypass every cache.
         config.resumption = Resumption::in_memory_sessions(32).tls12_resumption(Tls12Resumption::SessionIdOnly);
         Ok(config)
     }
 }
 
-/// Of OpenSSL, since *ring* makes no RSA keys.
+/// Makes an RSA key with OpenSSL, since *ring* makes none.
 fn rsa_2048() -> anyhow::Result<String> {
     let made = Command::new("openssl")
         .args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"])
@@ -109,7 +109,8 @@ fn rsa_2048() -> anyhow::Result<String> {
 struct Server {
     config: Arc<ServerConfig>,
     sessions: Option<ServerSessions>,
-    /// Where there is none of its own, one that is only waited for: a thread that has waited is a little slower for a while.
+    /// The cache of the store. The other stores have one as well, only to wait for it: a thread that has waited is a
+    /// little slower for a while.
     cache: Cache,
 }
 
@@ -144,18 +145,18 @@ impl Server {
         Ok(Self { config: Arc::new(config), sessions, cache })
     }
 
-    /// One handshake: its kind, and how long the server computed.
+    /// Makes one handshake, and returns its kind and the server's computing time.
     fn shake(&self, client: &Arc<ClientConfig>) -> anyhow::Result<(HandshakeKind, Duration)> {
         let mut client = ClientConnection::new(Arc::clone(client), SERVER_NAME.try_into()?)?;
         let mut wire = Vec::new();
         let mut time = Duration::ZERO;
         let start = now();
-        // As the proxy does: the connection has a store of its own, which knows what the client asked for.
+        // As in the proxy, the connection has its own store, which knows the client's request.
         let scoped = self.sessions.as_ref().map(|sessions| sessions.scoped(&self.config, SERVER_NAME));
         let config = scoped.as_ref().map_or(&self.config, |scoped| &scoped.config);
         let mut server = ServerConnection::new(Arc::clone(config))?;
         time += start.elapsed();
-        // What a TLS 1.3 server sends after the handshake counts as well.
+        // The messages of a TLS 1.3 server after the handshake count as well.
         for _ in 0..8 {
             wire.clear();
             while client.wants_write() {
@@ -197,11 +198,12 @@ pub(crate) fn measure(rounds: usize, results: &mut Results) -> anyhow::Result<()
                 for ((store, server), samples) in servers.iter_mut().zip(&mut samples) {
                     let mut sums = [(Duration::ZERO, 0_u32); 2];
                     for _ in 0..HANDSHAKES {
-                        // A client that knows nothing yet, and then comes back.
+                        // A new client, which then returns.
                         let client = Arc::new(certified.client(version, shows)?);
                         for (visit, sum) in sums.iter_mut().enumerate() {
                             let (kind, time) = server.shake(&client)?;
-                            // The session is there before the client comes back; a real one is as quick as its network.
+                            // The session is registered before the client returns; a real client is no faster than its
+                            // network.
                             server.cache.settle();
                             let is_resumed = kind == HandshakeKind::Resumed;
                             ensure!(

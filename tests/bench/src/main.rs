@@ -1,7 +1,7 @@
-//! What the sandbox costs: `cargo xtask bench` runs this program, in one run for everything, and it writes
-//! `results/results.json`, `results/results.md` and the plots; to `results/last`, out of git, where it is no whole run.
+//! The cost of the sandbox. `cargo xtask bench` runs this program for all sections, and it writes
+//! `results/results.json`, `results/results.md` and the plots. A partial run writes to `results/last`, out of git.
 //!
-//! Arguments: the folder of the peers' build; `--quick` for fewer rounds and sessions; the sections that are wanted, if not all.
+//! Arguments: the folder of the peers' build; `--quick` for fewer rounds and sessions; names of sections, for a part.
 
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "a benchmark tells what it does")]
 
@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
         measure(section, is_quick, &peers_in(Path::new(peers)), &mut results)?;
     }
     results.judge_calls();
-    // What is published is one whole run.
+    // Only a whole run is published.
     let is_whole = !is_quick && only.is_empty();
     let folder = here().join(if is_whole { "results" } else { "results/last" });
     println!("{}\nwritten to {}", results.markdown(), folder.display());

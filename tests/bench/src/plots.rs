@@ -1,4 +1,4 @@
-//! Pictures of the figures: bars where subjects are compared, lines where something grows.
+//! Pictures of the figures: bars to compare subjects, lines for growth.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::results::{Results, Row};
 
 const FONT: &str = "sans-serif";
 
-/// Colours that can be told apart by those who do not see all of them, and in grey.
+/// Colours that stay distinct for colour-blind readers and in grey.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 90, 160),
     RGBColor(213, 94, 0),
@@ -20,14 +20,14 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(60, 170, 220),
 ];
 
-/// What is drawn in the colour of its own in every picture.
+/// The subject with a colour of its own in every picture.
 const OURS: &str = "rust-lru";
 
-/// Draws every picture for which there are figures.
+/// Draws every picture that has figures.
 pub(crate) fn draw(results: &Results, folder: &Path) -> anyhow::Result<()> {
     let hits: Vec<&Row> = results.rows.iter().filter(|row| row.work == "lookup-hit").collect();
     let of_thousand = hits.iter().filter(|row| (row.sessions, row.threads) == (1_000, 1) && !row.subject.contains(','));
-    // The floors have been measured in two sections; one bar is enough.
+    // Two sections have measured the floors; one bar is enough.
     let mut bars: Vec<(String, f64)> = Vec::new();
     for row in of_thousand {
         if bars.iter().all(|(subject, _)| *subject != row.subject) {
@@ -138,7 +138,7 @@ fn lines_on(area: &DrawingArea<SVGBackend<'_>, Shift>, caption: &str, across: &s
         chart.draw_series(points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
         let Some(last) = points.last() else { continue };
         let (x, y) = chart.backend_coord(last);
-        // No name covers another.
+        // Keeps the names apart.
         let y = y.max(free_from);
         free_from = y + 18;
         area.draw_text(name, &(FONT, 13).into_text_style(area).color(&colour), (x + 12, y - 7))?;

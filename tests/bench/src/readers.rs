@@ -1,4 +1,4 @@
-//! Readers on several threads: what contention costs, and what more instances give.
+//! Readers on several threads: the cost of contention, and the gain of more instances.
 
 use std::{sync::Barrier, time::Instant};
 
@@ -15,15 +15,15 @@ use crate::{
 /// Sessions in every subject.
 const SESSIONS: u32 = 1_000;
 
-/// Names that each thread looks up, and how often it goes through them in a round: for so long that it does not matter whether
-/// all threads begin at the same time.
+/// The number of names that each thread looks up. A round repeats them often enough that the threads' different begins
+/// cancel out.
 const NAMES: usize = 4_000;
 const TIMES: usize = 10;
 
 /// Calls of each thread in a round.
 const CALLS: usize = TIMES * NAMES;
 
-/// How many instances of a guest there are, by the name in the results.
+/// The numbers of instances of a guest, by the name in the results.
 const INSTANCES: [(&str, &str, usize); 6] = [
     ("rust-lru", "rust-lru, 1 reader", 1),
     ("rust-lru", "rust-lru, 2 readers", 2),
@@ -33,7 +33,7 @@ const INSTANCES: [(&str, &str, usize); 6] = [
     (NATIVE, "native, 2 readers", 2),
 ];
 
-/// Measures lookups on so many threads at a time as `threads` says.
+/// Measures lookups for each number of threads in `threads`.
 pub(crate) fn measure(threads: &[u32], rounds: usize, results: &mut Results) -> anyhow::Result<()> {
     let owners = Owners::new(1, Clock::system());
     let engine = cache::engine(SESSIONS, 32)?;
@@ -76,20 +76,20 @@ fn names() -> Vec<Named> {
     drawn.into_iter().map(|number| Named::new(number, SESSIONS)).collect()
 }
 
-/// What a call took, as its thread saw it: from when all have begun to when the last has ended.
+/// The time of a call on its thread, from the common begin to the end of the last thread.
 fn round(subject: &dyn Shared, threads: u32, names: &[Named]) -> f64 {
     let barrier = Barrier::new(threads as usize);
     let spans: Vec<(Instant, Instant)> = std::thread::scope(|scope| {
         let run = |thread: u32| {
             let (barrier, names) = (&barrier, &names[thread as usize * NAMES..][..NAMES]);
             scope.spawn(move || {
-                // What others have displaced comes back into the processor's caches first.
+                // Refills the processor's caches first.
                 names.iter().for_each(|name| _ = subject.lookup(name));
                 barrier.wait();
                 let start = now();
                 let found = (0..TIMES).flat_map(|_| names).filter(|name| subject.lookup(name).is_some()).count();
                 let span = (start, now());
-                // A reader that waits too long for an instance misses; that is rare where threads are few.
+                // A reader that waits too long for an instance misses; with few threads that is rare.
                 assert!(found * 100 >= CALLS * 99, "{found} of {CALLS} were found");
                 span
             })

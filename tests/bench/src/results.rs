@@ -1,4 +1,4 @@
-//! What has been measured, and what it was to be: as JSON, and as a table.
+//! Measured figures and their limits, as JSON and as a table.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -13,13 +13,13 @@ pub(crate) struct Row {
     pub(crate) threads: u32,
     /// The median of the rounds, each of many calls timed together.
     pub(crate) ns_p50: f64,
-    /// Of calls timed singly; of the rounds, where calls cannot be.
+    /// The 99th percentile of calls timed singly, or of the rounds if calls cannot be.
     pub(crate) ns_p99: f64,
-    /// Between the first and the third quarter of the rounds, as a share of the median.
+    /// The distance between the first and the third quartile of the rounds, as a share of the median.
     pub(crate) spread: f64,
 }
 
-/// A figure to reach.
+/// A target figure.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -28,7 +28,7 @@ pub(crate) struct Target {
     pub(crate) holds: bool,
 }
 
-/// What the machine was.
+/// The machine of a run.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -43,7 +43,7 @@ pub(crate) struct Results {
     pub(crate) is_quick: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) targets: Vec<Target>,
-    /// Figures that have no limit, by name.
+    /// Figures without a limit, by name.
     pub(crate) notes: BTreeMap<String, f64>,
 }
 
@@ -53,7 +53,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 impl Row {
-    /// Of the rounds' times, and of those of single calls where there are such.
+    /// Makes a row from the rounds' times, and those of single calls if present.
     pub(crate) fn new(
         work: &str,
         subject: &str,
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// No more digits than mean anything.
+/// Rounds to the significant digits.
 fn tenth(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
@@ -99,7 +99,7 @@ impl Results {
         self.rows.iter().find(is_it).map(|row| row.ns_p50)
     }
 
-    /// Notes a figure that is to be no more than `limit`; or no less, if it has to be large.
+    /// Notes a figure with its limit, an upper or a lower one.
     pub(crate) fn target(&mut self, name: &str, value: Option<f64>, bound: Bound) {
         let Some(value) = value else { return };
         let (limit, holds) = match bound {
@@ -110,7 +110,7 @@ impl Results {
         self.targets.push(Target { name: name.to_owned(), value, limit, holds });
     }
 
-    /// Notes a figure that has no limit.
+    /// Notes a figure without a limit.
     pub(crate) fn note(&mut self, name: &str, value: f64) {
         self.notes.insert(name.to_owned(), tenth(value));
     }
@@ -149,7 +149,7 @@ impl Results {
         }
     }
 
-    /// Everything as Markdown.
+    /// Formats everything as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::new();
         let Machine { processor, cores, system } = &self.machine;
@@ -174,7 +174,7 @@ impl Results {
     }
 }
 
-/// Which way a figure is to lie of its limit.
+/// The side of its limit on which a figure must lie.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
     AtMost(f64),

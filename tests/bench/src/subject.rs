@@ -1,4 +1,4 @@
-//! Every subject by its name, in this process or in one of its own.
+//! Every subject by its name, in this process or in a separate one.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -20,11 +20,11 @@ use crate::{
 
 /// A cache that several threads may look up in.
 pub(crate) trait Shared: Send + Sync {
-    /// Says how many bytes are under a name.
+    /// Returns the number of bytes under a name.
     fn lookup(&self, name: &Named) -> Option<usize>;
 }
 
-/// More than there will ever be, so that nothing is evicted while something else is measured.
+/// A maximum above any number of sessions here, so that no eviction disturbs a measurement.
 pub(crate) fn sessions_max(sessions: u32) -> u32 {
     sessions + 10_000
 }
@@ -46,7 +46,7 @@ pub(crate) const SUBJECTS: [&str; 13] = [
     "redis",
 ];
 
-/// Where what others are made of has been built.
+/// The builds of the peers.
 pub(crate) struct Peers {
     pub(crate) program: PathBuf,
     pub(crate) plugin: PathBuf,
@@ -54,7 +54,7 @@ pub(crate) struct Peers {
     pub(crate) ets: PathBuf,
 }
 
-/// What subjects are opened in.
+/// The environment that subjects open in.
 pub(crate) struct Stage<'a> {
     pub(crate) owners: &'a Owners,
     pub(crate) engine: &'a Engine,
@@ -117,7 +117,7 @@ fn path(path: &Path) -> anyhow::Result<&str> {
     path.to_str().context("the checkout has a plain name")
 }
 
-/// A subject in a process of its own, which ends with it.
+/// A subject in a separate process, which ends with it.
 pub(crate) struct Peer {
     child: Child,
     input: ChildStdin,
@@ -182,7 +182,7 @@ impl Redis {
         if !lines.by_ref().map_while(Result::ok).any(|line| is_ready(&line)) {
             bail!("redis-server ends: {:?}", server.child.wait()?);
         }
-        // What it says later is of no use, but somebody has to read it.
+        // Its later output is useless, but the pipe must be drained.
         std::thread::spawn(move || lines.for_each(drop));
         Ok(server)
     }

@@ -1,4 +1,4 @@
-//! Guests in C with one mistake each: replacements of text in `guests/c/lru/lru.c`, or in the index that it is built on.
+//! Guests in C with one mistake each: replacements of text in `guests/c/lru/lru.c`, or in its index.
 
 use crate::mutants::Mutant;
 

@@ -1,5 +1,5 @@
-//! The guests that bring an interpreter. They take seconds to build and to compile, and megabytes; so they are no part of
-//! the artifacts that every build makes, but are built by the tests that want them, and kept until a source changes.
+//! The guests with an interpreter. They take seconds to build and to compile, and megabytes. So the artifacts of every
+//! build leave them out. The tests that need them build them, and keep them until a source changes.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -22,15 +22,15 @@ const LARGE: [(&str, &str); 6] = [
     ("python/quota", "python-quota"),
 ];
 
-/// Builds what has changed, and loads all.
+/// Builds changed guests, and loads all.
 ///
 /// # Panics
-/// When a tool is missing, with how to get it, or a guest does not build or load.
+/// If a tool is missing, with a hint to install it, or a guest does not build or load.
 pub(crate) fn honest() -> Vec<Named> {
     let kept = top().join("target/guests/large");
     std::fs::create_dir_all(&kept).expect("the target folder can be written");
     let mut config = EngineConfig::new(SizeClass::Large, Compilation::Trusted);
-    // Compiled code is kept too: a Python takes most of a minute.
+    // Machine code is kept as well: an interpreter of Python takes most of a minute to compile.
     (config.instances, config.compile_cache) = (32, Some(kept.join("compiled")));
     config.parallel_compilation = true;
     let engine = Engine::new(config).expect("the engine starts");
@@ -43,7 +43,7 @@ pub(crate) fn honest() -> Vec<Named> {
     LARGE.iter().map(named).collect()
 }
 
-/// The component of a source folder: the one kept from before, if no source has changed since.
+/// Returns the component of a source folder: the kept one, unless a source has changed.
 fn component(kept: &Path, source: &Path, name: &str) -> Vec<u8> {
     let mut hasher = DefaultHasher::new();
     innkeeper_build::WIT.hash(&mut hasher);
@@ -62,7 +62,7 @@ fn component(kept: &Path, source: &Path, name: &str) -> Vec<u8> {
     built.bytes
 }
 
-/// The files directly in a folder, in the order of their names.
+/// Lists the files directly in a folder, in the order of their names.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();

@@ -1,7 +1,7 @@
-//! What a session cache must do, over every honest implementation, and what a host must bear from every hostile one.
+//! The duties of a session cache, over every honest implementation, and the attacks of every hostile one.
 //!
-//! The cases are those of `innkeeper check`; here they run over native code and over every guest of this repository, those
-//! that bring an interpreter included.
+//! The cases are those of `innkeeper check`. Here they run over native code and over every guest of this repository,
+//! including those with an interpreter.
 
 mod large;
 pub mod c_mutants;
@@ -24,10 +24,10 @@ pub struct Named {
     pub subject: Subject,
 }
 
-/// Every honest implementation: native code, and each guest in its size class.
+/// Returns every honest implementation: native code, and each guest in its size class.
 ///
 /// # Panics
-/// When a guest was left out of the build, or does not load: a case must not be skipped in silence.
+/// If a guest was left out of the build, or does not load: a case must not be skipped in silence.
 pub fn honest() -> Vec<Named> {
     let native = Named { name: "native-lru".into(), subject: small(Arc::new(NativeLru)) };
     let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).expect("the engine starts");
@@ -50,7 +50,7 @@ pub fn top() -> &'static Path {
 /// Loads an example guest.
 ///
 /// # Panics
-/// When it was left out of the build, or does not load.
+/// If it was left out of the build, or does not load.
 pub fn load(engine: &Engine, artifact: &Artifact) -> Arc<dyn Guest> {
     try_load(engine, artifact).unwrap_or_else(|error| panic!("{} does not load: {error}", artifact.name))
 }
@@ -58,10 +58,10 @@ pub fn load(engine: &Engine, artifact: &Artifact) -> Arc<dyn Guest> {
 /// Loads an example guest that may be refused.
 ///
 /// # Errors
-/// Why it is.
+/// The reason of the refusal.
 ///
 /// # Panics
-/// When it was left out of the build.
+/// If it was left out of the build.
 pub fn try_load(engine: &Engine, artifact: &Artifact) -> Result<Arc<dyn Guest>, LoadError> {
     let component = artifact.component.unwrap_or_else(|why| panic!("{} was not built: {why}", artifact.name));
     let wasi = if artifact.name.ends_with("-wasi") { Wasi::Closed } else { Wasi::None };
@@ -71,7 +71,7 @@ pub fn try_load(engine: &Engine, artifact: &Artifact) -> Result<Arc<dyn Guest>, 
 /// Loads a component.
 ///
 /// # Errors
-/// Why it is refused.
+/// The reason of the refusal.
 pub fn load_bytes(
     engine: &Engine,
     component: &[u8],
@@ -79,7 +79,7 @@ pub fn load_bytes(
     wasi: Wasi,
 ) -> Result<Arc<dyn Guest>, LoadError> {
     let mut limits = Limits::new(class);
-    // Nothing may be refused here because the machine is busy.
+    // A busy machine must cause no refusal.
     limits.compile = Duration::from_secs(600);
     Ok(Arc::new(Checked::new(component, &limits)?.compile(engine)?.link(wasi)?))
 }

@@ -1,16 +1,16 @@
-//! Guests with one mistake each: replacements of text in `guests/rust/lru/src/lib.rs`. A suite that does not tell every one
-//! of them from the guest itself does not hold a guest to the contract.
+//! Guests with one mistake each: replacements of text in `guests/rust/lru/src/lib.rs`. A sound suite tells every one of
+//! them from the guest itself.
 
-/// One mistake. Its text is the guest's own, with `to` in the one place where `from` is.
+/// One mistake: the guest's text with `to` instead of `from`.
 #[derive(Clone, Copy, Debug)]
 pub struct Mutant {
-    /// What it is called.
+    /// The mutant's name.
     pub name: &'static str,
-    /// What it does wrong.
+    /// Its mistake.
     pub what: &'static str,
-    /// What is replaced; it occurs once.
+    /// The text to replace, which occurs once.
     pub from: &'static str,
-    /// What takes its place.
+    /// The replacement.
     pub to: &'static str,
     /// The name of the case that finds it.
     pub case: &'static str,
@@ -365,7 +365,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
 ];
 
-/// The two callbacks together, since the one uses the other.
+/// The two callbacks together, since one uses the other.
 const UPDATE_AND_DELETE: &str = r"    fn update(&mut self, key: Key, session: Session) {
         self.delete(key);
         if self.recency.len() >= self.sessions_max

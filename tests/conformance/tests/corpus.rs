@@ -1,8 +1,8 @@
-//! The whole hostile corpus against a cache: each guest, striking in each callback that it can strike in.
+//! The whole hostile corpus against a cache: each guest strikes in each callback that it can.
 //!
-//! Each is loaded, opened, driven beside a naive model, and offered as an upgrade to a cache that serves. Everything that
-//! leaves a guest or the host on the way (guest memory, logs, errors, counters, panics) is searched for what only the vault
-//! may know.
+//! Each is loaded, opened, driven beside a naive model, and offered as an upgrade to a serving cache. Everything that
+//! leaves a guest or the host on the way (guest memory, logs, errors, counters, panics) is searched for the vault's
+//! secrets.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,12 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use memchr::memmem;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// In every session, id and server name of this test: nothing but the vault may have it.
+/// A text in every session, id and server name of this test. Only the vault may have it.
 const CANARY: &str = "canary-5f1d0c3b9a";
-/// What the test gives to a guest on purpose, to see that a search would find it.
+/// A text that the test plants in a guest, to prove that the search works.
 const PLANTED: &str = "planted-71c2e08d46";
 
-/// All that was logged, and every panic's text.
+/// The log, and every panic's text.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -74,7 +74,7 @@ impl Room {
     fn new() -> Self {
         let dumps = Arc::new(Mutex::new(Dumps::default()));
         let mut config = EngineConfig::new(SizeClass::Small, Compilation::Trusted);
-        // Address space for the few that one guest needs.
+        // Address space for the few instances that one guest needs.
         config.instances = 8;
         let seen = Arc::clone(&dumps);
         config.autopsy = Some(Arc::new(move |memory: &[u8]| {
@@ -96,7 +96,7 @@ const SESSIONS_MAX: u32 = 40;
 fn config(tenant: &str, strike: Option<&str>) -> CacheConfig {
     let mut config = CacheConfig::new(tenant, Role::Server, Limits::new(SizeClass::Small));
     config.limits.sessions = SESSIONS_MAX;
-    // A guest that never returns is ended by its fuel, however busy the machine; and what it burns is not what is tested.
+    // Fuel ends a guest that never returns, however busy the machine; the fuel itself is not tested here.
     config.limits.read.time = Duration::from_secs(10);
     config.limits.fuel_burst = 1 << 50;
     config.limits.time_burst = Duration::from_secs(3_600);
@@ -106,7 +106,7 @@ fn config(tenant: &str, strike: Option<&str>) -> CacheConfig {
     config
 }
 
-/// A cache beside a model: what a reader gives is what was last stored under that very name, or nothing.
+/// A cache beside a model: a reader returns the last session stored under that very name, or none.
 struct Driven {
     owners: Owners,
     owner: Owner<Secret>,
@@ -165,7 +165,7 @@ impl Driven {
                 if let Some(found) = &found {
                     assert_eq!(Some(found.expose()), may_be.as_deref(), "a wrong session");
                 }
-                // Where nobody could be asked, it is there still, and nobody has it.
+                // If no guest could be asked, the session stays in the vault.
                 if found.is_some() || !self.reader.holds(name) {
                     self.model.remove(&place);
                     assert!(self.reader.take(name).is_none() && self.reader.lookup(name).is_none(), "used twice");
@@ -201,7 +201,7 @@ impl Driven {
         }
     }
 
-    /// Waits until the owner thread has done what is due by now.
+    /// Waits until the owner thread has done the work that is due.
     fn settle(&mut self) {
         for _ in 0..1_000 {
             self.owner.settle();
@@ -213,14 +213,14 @@ impl Driven {
     }
 }
 
-/// How long each guest is driven.
+/// The number of steps for each guest.
 const STEPS: u32 = 300;
 
 fn check(artifact: &'static Artifact, strike: Option<&'static str>) -> Result<(), Failed> {
     let room = Room::new();
     let guest = match (try_load(&room.engine, artifact), artifact.refused) {
         (Err(error), Some(Stage::Load)) => return no_canary(&error.to_string()),
-        // Nobody can know what a flipped bit does.
+        // The effect of a flipped bit is unknown.
         (Err(error), None) if artifact.language == "file" => return no_canary(&error.to_string()),
         (Err(error), _) => return Err(format!("refused at load: {error}").into()),
         (Ok(_), Some(Stage::Load)) => return Err("not refused at load".into()),
@@ -239,7 +239,7 @@ fn no_canary(text: &str) -> Result<(), Failed> {
     if text.contains(CANARY) { Err(format!("the canary is in: {text}").into()) } else { Ok(()) }
 }
 
-/// Drives a cache of the guest, and ends it so that its memory is searched.
+/// Drives a cache of the guest, and ends it in a way that its memory is searched.
 fn drive(room: &Room, artifact: &Artifact, strike: Option<&str>, guest: &Arc<dyn Guest>) -> Result<(), Failed> {
     let may_fail = artifact.refused == Some(Stage::Open) || strike == Some("init") || artifact.language == "file";
     let mut driven = match Driven::open(Arc::clone(guest), config(artifact.name, strike)) {
@@ -256,7 +256,7 @@ fn drive(room: &Room, artifact: &Artifact, strike: Option<&str>, guest: &Arc<dyn
     let stats = driven.owner.stats();
     no_canary(&format!("{stats:?}"))?;
     driven.owner.terminate();
-    // A cache whose `terminate` has no fuel ends in a trap, and with a look at what the guest knows.
+    // A `terminate` without fuel traps, which shows the guest's memory to the search.
     let mut config = config(artifact.name, strike);
     config.limits.whole.fuel = 1;
     let Ok(mut driven) = Driven::open(Arc::clone(guest), config) else { return Ok(()) };
@@ -275,7 +275,7 @@ fn drive(room: &Room, artifact: &Artifact, strike: Option<&str>, guest: &Arc<dyn
     Ok(())
 }
 
-/// Offers the guest to a cache that serves: refused or not, no session is lost that the guest did not evict.
+/// Offers the guest to a serving cache: refused or not, only the guest's own evictions lose sessions.
 fn upgrade_to(artifact: &Artifact, strike: Option<&str>, guest: Arc<dyn Guest>) -> Result<(), Failed> {
     let opened = Driven::open(Arc::new(NativeLru), config(artifact.name, strike));
     let mut driven = opened.map_err(|error| error.to_string())?;
@@ -305,7 +305,7 @@ fn upgrade_to(artifact: &Artifact, strike: Option<&str>, guest: Arc<dyn Guest>) 
     Ok(())
 }
 
-/// What the search would find if it were there: in a guest's memory, in an error's text, and in the log.
+/// Checks that the search finds a planted text in a guest's memory, in an error's text, and in the log.
 fn planted() -> Result<(), Failed> {
     let room = Room::new();
     let of = |name: &str| innkeeper_artifacts::artifact(name).expect("the guest is among the artifacts");
@@ -314,7 +314,7 @@ fn planted() -> Result<(), Failed> {
     if !format!("{refused:?}").contains(PLANTED) {
         return Err("what a guest was told is not found in its error".into());
     }
-    // This guest keeps the name of the callback that it is to strike in.
+    // This guest keeps the name of the callback to strike in.
     let mut config = config("trap", Some(PLANTED));
     config.limits.whole.fuel = 1;
     let driven = Driven::open(load("trap"), config).map_err(|error| error.to_string())?;
@@ -332,7 +332,7 @@ fn main() -> ExitCode {
     let hook = std::panic::take_hook();
     let panics = written.clone();
     std::panic::set_hook(Box::new(move |panic| {
-        // A buffer takes every text.
+        // Writing to a buffer never fails.
         let _ = io::Write::write_all(&mut panics.clone(), panic.to_string().as_bytes());
         hook(panic);
     }));

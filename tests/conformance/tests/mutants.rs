@@ -1,4 +1,4 @@
-//! The suite itself: each guest with a mistake is found, by the case that is named beside it.
+//! A test of the suite itself: the named case finds each guest with a mistake.
 
 use std::{
     collections::HashMap,
@@ -34,11 +34,11 @@ fn main() -> ExitCode {
     libtest_mimic::run(&args, trials.collect()).exit_code()
 }
 
-/// The case that is named fails. The guests without mistakes pass every case, as the tests of conformance show.
+/// Checks that the named case fails. The conformance tests show that the guests without mistakes pass every case.
 fn is_found(engine: &Engine, mutant: &Mutant, bytes: &[u8]) -> Result<(), Failed> {
     let guest = load_bytes(engine, bytes, SizeClass::Small, Wasi::None)?;
     let mut subject = Subject::new(Arc::clone(&guest), Limits::new(SizeClass::Small));
-    // What ends in a loop is to end soon.
+    // An endless loop must end soon.
     subject.limits.fuel_burst = 1 << 50;
     subject.limits.time_burst = Duration::from_secs(3_600);
     let options = Options { only: vec![mutant.case.into()], ..Options::default() };
@@ -49,13 +49,13 @@ fn is_found(engine: &Engine, mutant: &Mutant, bytes: &[u8]) -> Result<(), Failed
     }
 }
 
-/// A source with its mistake.
+/// Puts a mistake into a source.
 fn mutated(source: &str, mutant: &Mutant) -> String {
     assert_eq!(source.matches(mutant.from).count(), 1, "{}: its text occurs once", mutant.name);
     source.replace(mutant.from, mutant.to)
 }
 
-/// Every guest in Rust with a mistake, as the examples of one package, which one cargo builds.
+/// Builds every guest in Rust with a mistake, as the examples of one package, by one cargo.
 fn rust_components() -> Vec<(Mutant, Vec<u8>)> {
     let folder = top().join("target/guests/mutants");
     let source = fs::read_to_string(top().join("guests/rust/lru/src/lib.rs")).expect("the guest has a source");
@@ -71,7 +71,7 @@ fn rust_components() -> Vec<(Mutant, Vec<u8>)> {
     }
     write_changed(&folder.join("Cargo.toml"), &manifest);
     write_changed(&folder.join("src/lib.rs"), "");
-    // The same versions as everywhere here.
+    // The same versions as in the workspace.
     let lock = fs::read_to_string(top().join("Cargo.lock")).expect("the workspace is locked");
     if !folder.join("Cargo.lock").exists() {
         write_changed(&folder.join("Cargo.lock"), &lock);
@@ -89,7 +89,7 @@ fn rust_components() -> Vec<(Mutant, Vec<u8>)> {
     MUTANTS.iter().map(component).collect()
 }
 
-/// Leaves a file alone that is as it should be, so that cargo builds it once.
+/// Writes a file only if its text changes, so that cargo builds it once.
 fn write_changed(path: &Path, text: &str) {
     if fs::read_to_string(path).is_ok_and(|own| own == text) {
         return;

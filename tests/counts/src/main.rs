@@ -1,6 +1,6 @@
-//! What a lookup costs the host, for an instruction counter to look at: `innkeeper-counts hit|miss LOOKUPS`.
+//! Lookups for an instruction counter to measure: `innkeeper-counts hit|miss LOOKUPS`.
 //!
-//! The guest is native code, so that what is counted is the way to a guest and back.
+//! The guest is native code, so the count is that of the way to a guest and back.
 
 use std::{process::ExitCode, sync::Arc};
 

@@ -1,8 +1,8 @@
-//! What a lookup costs in instructions on the host's side, and in fuel in the guests: counts that say the same on every
-//! machine, and so can be gates, as times cannot.
+//! The cost of a lookup in instructions of the host and in fuel of the guests. These counts are equal on every machine,
+//! so they can gate, unlike times.
 //!
-//! A limit is a little above what was counted when it was set. What makes a lookup dearer raises it, knowingly; what makes one
-//! cheaper lowers it.
+//! A limit is a little above the count when it was set. A change that makes a lookup dearer raises its limit,
+//! knowingly; a change that makes it cheaper lowers the limit.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -26,7 +26,7 @@ fn instructions(work: &str, lookups: u32) -> u64 {
     count.trim().parse().unwrap()
 }
 
-/// Instructions of one lookup: what more of them cost more.
+/// Instructions of one lookup, from the difference between two runs.
 #[track_caller]
 fn check_instructions(work: &str, limit: u64) {
     let few = instructions(work, 1_000);
@@ -55,7 +55,7 @@ fn a_guests_lookup_takes_no_more_fuel_than_it_did_however_many_sessions_there_ar
             let component = artifact(guest).unwrap().component.unwrap();
             let linked = Checked::new(component, &limits).unwrap().compile(&engine).unwrap().link(Wasi::None).unwrap();
             let (mut solo, _) = Solo::open(&linked, &limits, Role::Server, Vec::new(), 1).ok().unwrap();
-            // Far apart in both halves, as fingerprints are.
+            // Far apart in both halves, like fingerprints.
             let number = |of: u64| (of.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 11).max(1);
             let keys: Vec<Key> = (1..=sessions)
                 .map(|of| Key { partial: PartialKey(number(of / 4)), id: SessionId(number(of)) })

@@ -1,4 +1,4 @@
-// Clicks through the admin page in Chromium as an operator does, and prints what it saw as one JSON object.
+// Clicks through the admin page in Chromium like an operator, and prints its report as one JSON object.
 //
 //     node page.mjs URL TOKEN FOLDER TENANTS
 //
@@ -17,7 +17,7 @@ const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch:
 const SMALL = { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true };
 const MANNERS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync", "--no-proxy-server"];
-// Longer than anything takes, so that what never comes ends the script.
+// Longer than any wait, so that a missing event ends the script.
 const PATIENCE_MS = 60_000;
 const ALL_MS = 240_000;
 
@@ -26,8 +26,8 @@ const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", hea
 const complaints = [];
 let pages = 0;
 
-// A page in a context of its own. Whatever it complains of is kept, and whatever it asks of others; but for what the
-// browser itself says of answers that are not 200, where a test asks for some.
+// Opens a page in a separate context, and records its complaints and its requests to other servers. It leaves out the
+// browser's own messages about answers other than 200, which some tests provoke.
 const open = async (options = DESK, wantsRefusals = false) => {
   const context = await browser.newContext({ baseURL: url, ...options });
   context.setDefaultTimeout(PATIENCE_MS);
@@ -68,13 +68,13 @@ const text = async (page, selector) => {
   return all.map((one) => one.replaceAll(/[ \n]+/g, " ").trim());
 };
 
-// What a list of facts says under a label.
+// The text of a list of facts under a label.
 const fact = async (page, label) => {
   const row = page.locator(".facts > div").filter({ has: page.getByText(label, { exact: true }) });
   return (await row.first().locator("dd").textContent()).trim();
 };
 
-// The lines of the overview as somebody reads them.
+// The lines of the overview, as text.
 const lines = async (page) => {
   const rows = await page.locator(".tenants tbody tr").all();
   return Promise.all(rows.map(async (row) => {
@@ -127,7 +127,7 @@ const search = async () => {
   return seen;
 };
 
-// From the overview to a tenant by a click, and what is there.
+// Goes from the overview to a tenant by a click, and reads its page.
 const look = async (tenant) => {
   const page = await open();
   await go(page, "/");
@@ -149,7 +149,7 @@ const look = async (tenant) => {
   return seen;
 };
 
-// The page shows newer numbers without being loaded again, and what somebody does on it stays as it is.
+// The page updates its numbers without a reload, and keeps the visitor's input.
 const refresh = async () => {
   const page = await open();
   await go(page, `/tenants/${tenants.busy}`);
@@ -211,7 +211,7 @@ const hold = async () => {
   return seen;
 };
 
-// Presses a button under a token, and says what the server answered to that.
+// Presses a button under a token, and returns the server's answer.
 const press = async (page, label, withToken) => {
   await page.getByLabel("Token").fill(withToken);
   const answered = page.waitForResponse((answer) => answer.request().method() === "POST");
@@ -257,7 +257,7 @@ const actions = async () => {
   return seen;
 };
 
-// The same by hand, where no script runs.
+// The same without scripts.
 const withoutScript = async () => {
   const page = await open({ ...DESK, javaScriptEnabled: false });
   await go(page, "/");
@@ -275,7 +275,7 @@ const withoutScript = async () => {
   return seen;
 };
 
-// What the Tab key comes to, one after another, until it leaves the page.
+// The stops of the Tab key, in order, until it leaves the page.
 const stops = async (page) => {
   const all = [];
   for (let presses = 0; presses < 200; presses += 1) {

@@ -1,4 +1,4 @@
-//! ClientHellos made by hand, with what no honest client sends.
+//! Handmade ClientHellos, with contents that no honest client sends.
 
 use std::{
     io::{Read as _, Write as _},
@@ -6,19 +6,19 @@ use std::{
     time::Duration,
 };
 
-/// What a made-up ClientHello offers.
+/// The contents of a made-up ClientHello.
 #[derive(Clone, Debug, Default)]
 pub struct ClientHello {
     /// The server name.
     pub server_name: String,
     /// The session id, at most 32 bytes.
     pub session_id: Vec<u8>,
-    /// Identities of pre-shared keys. With any it offers TLS 1.3; else TLS 1.2 alone.
+    /// Identities of pre-shared keys. With any it offers TLS 1.3, otherwise only TLS 1.2.
     pub identities: Vec<Vec<u8>>,
 }
 
 impl ClientHello {
-    /// The ClientHello as TLS records.
+    /// Encodes the ClientHello as TLS records.
     pub fn records(&self) -> Vec<u8> {
         let mut body = vec![3, 3];
         body.extend([7; 32]);
@@ -60,11 +60,11 @@ impl ClientHello {
     }
 }
 
-/// Sends a ClientHello, and gives the type of the first record that comes back: 22 is a handshake, 21 an alert. None when
-/// the connection ends first.
+/// Sends a ClientHello, and returns the type of the first record of the answer: 22 is a handshake, 21 an alert. Returns
+/// none if the connection ends first.
 ///
 /// # Panics
-/// When there is no answer for half a minute.
+/// If no answer comes for half a minute.
 pub fn first_record(address: SocketAddr, hello: &ClientHello) -> Option<u8> {
     let mut stream = TcpStream::connect(address).expect("the proxy listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out can be set");
@@ -78,13 +78,13 @@ pub fn first_record(address: SocketAddr, hello: &ClientHello) -> Option<u8> {
     }
 }
 
-/// A vector with its length in one byte before it.
+/// Encodes a vector after its length in one byte.
 fn short(bytes: &[u8]) -> Vec<u8> {
     let length = u8::try_from(bytes.len()).expect("a short vector is short");
     [&[length], bytes].concat()
 }
 
-/// A vector with its length in two bytes before it.
+/// Encodes a vector after its length in two bytes.
 fn long(bytes: &[u8]) -> Vec<u8> {
     let length = u16::try_from(bytes.len()).expect("a vector has at most 65535 bytes");
     [length.to_be_bytes().as_slice(), bytes].concat()

@@ -1,4 +1,4 @@
-//! Clients as users have them: `openssl`, `curl`, `python3`.
+//! Clients that users have: `openssl`, `curl`, `python3`.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -11,7 +11,7 @@ use crate::{House, REQUEST, Served};
 
 /// A proxy that programs can connect to.
 pub trait Reachable {
-    /// Where it listens for clients.
+    /// The address for clients.
     fn address(&self) -> SocketAddr;
     /// A file that trusts its tenants' certificates.
     fn authorities(&self) -> PathBuf;
@@ -37,17 +37,17 @@ impl Reachable for Served {
     }
 }
 
-/// How a program ended and what it printed, both streams.
+/// The end of a program, with the output of both streams.
 #[derive(Debug)]
 pub struct Ended {
-    /// Whether it says that all went well.
+    /// True if the program reports success.
     pub is_success: bool,
-    /// What it printed.
+    /// The output.
     pub output: String,
 }
 
 impl Ended {
-    /// How often a text is in the output.
+    /// The number of occurrences of a text in the output.
     pub fn count(&self, text: &str) -> usize {
         self.output.matches(text).count()
     }
@@ -56,22 +56,22 @@ impl Ended {
 /// Runs a program to its end with `input` on its standard input.
 ///
 /// # Panics
-/// When the program is not there.
+/// If the program is missing.
 pub fn run(program: &str, args: &[&str], input: &str) -> Ended {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("`{program}` is needed, and does not run: {error}"));
-    // A program that ends early does not read it all.
+    // A program that ends early leaves input unread.
     let _ = child.stdin.take().expect("standard input is a pipe").write_all(input.as_bytes());
     let output = child.wait_with_output().expect("a child can be waited for");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     Ended { is_success: output.status.success(), output: text }
 }
 
-/// The address on loopback that a line of a log names.
+/// Finds the loopback address in a line of a log.
 ///
 /// # Panics
-/// When there is none.
+/// If the line has none.
 pub fn address_in(line: &str) -> SocketAddr {
     let start = line.find("127.0.0.1:").unwrap_or_else(|| panic!("there is an address on loopback: {line}"));
     let rest = &line[start..];
@@ -79,7 +79,7 @@ pub fn address_in(line: &str) -> SocketAddr {
     rest[..end].parse().expect("it is an address")
 }
 
-/// Many sessions of TLS 1.2 in one process: made first, and then each resumed.
+/// A script that makes many sessions of TLS 1.2 in one process, and then resumes each.
 const MANY: &str = r#"
 import socket, ssl, sys
 port, name, authorities, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
@@ -96,10 +96,11 @@ sys.stdin.readline()
 print("resumed", sum(visit(session)[1] for session in sessions), flush=True)
 "#;
 
-/// Has Python make `count` sessions and resume each. `pause` runs in between, and `meanwhile` over and over until the end.
+/// Makes `count` sessions with Python and resumes each. `pause` runs in between, and `meanwhile` repeatedly until the
+/// end.
 ///
 /// # Panics
-/// When Python is not there, or a connection of it fails.
+/// If Python is missing, or one of its connections fails.
 pub fn many(
     house: &mut House,
     server_name: &str,
@@ -138,14 +139,14 @@ pub fn openssl(house: &impl Reachable, server_name: &str, args: &[&str]) -> Ende
     run("openssl", &all, REQUEST)
 }
 
-/// A connection that has sent nothing yet: `openssl s_client`, which waits for what to send.
+/// A silent connection: `openssl s_client`, which waits for its input.
 pub struct Waiting(Child);
 
 impl Waiting {
-    /// Connects and does the handshake. The request is for later.
+    /// Connects and makes the handshake, without a request.
     ///
     /// # Panics
-    /// When openssl is not there, or the handshake fails.
+    /// If openssl is missing, or the handshake fails.
     pub fn connect(at: &impl Reachable, server_name: &str) -> Self {
         let (address, authorities) = (at.address().to_string(), at.authorities());
         let mut command = Command::new("openssl");
@@ -157,15 +158,15 @@ impl Waiting {
         let verified = lines.by_ref().map_while(Result::ok).find(|line| line.contains("Verify return code:"));
         let is_good = verified.as_ref().is_some_and(|line| line.contains("code: 0 (ok)"));
         assert!(is_good, "the handshake with {server_name} completes: {verified:?}");
-        // What is left of it is read by nobody but `finish`.
+        // Drains the rest of the output.
         std::thread::spawn(move || lines.for_each(drop));
         Self(child)
     }
 
-    /// Sends the request, and says whether the connection then ends well.
+    /// Sends the request, and returns true if the connection then ends well.
     ///
     /// # Panics
-    /// When the program cannot be waited for.
+    /// If waiting for the program fails.
     pub fn finish(mut self) -> bool {
         let mut input = self.0.stdin.take().expect("standard input is a pipe");
         let is_sent = input.write_all(REQUEST.as_bytes()).is_ok();
@@ -175,7 +176,7 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // One that has ended needs no end.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -194,7 +195,7 @@ pub fn curl(house: &impl Reachable, server_name: &str, times: usize, args: &[&st
     run("curl", &all, "")
 }
 
-/// What Python's `ssl` does: a connection, a pause, and another with the session of the first.
+/// A client over Python's `ssl`: a connection, a pause, and another with the session of the first.
 const PYTHON: &str = r#"
 import socket, ssl, sys
 port, name, authorities, version = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4]
@@ -218,7 +219,7 @@ print("second", second, flush=True)
 /// Runs Python's `ssl` with a stored session. `pause` runs between the two connections.
 ///
 /// # Panics
-/// When Python is not there.
+/// If Python is missing.
 pub fn python(house: &mut House, server_name: &str, version: &str, pause: impl FnOnce(&mut House)) -> Ended {
     let port = house.address().port().to_string();
     let authorities = house.authorities();
@@ -230,7 +231,7 @@ pub fn python(house: &mut House, server_name: &str, version: &str, pause: impl F
     let mut line = || lines.next().and_then(Result::ok).unwrap_or_default();
     let first = line();
     pause(house);
-    // A script that has failed does not read it.
+    // A failed script leaves it unread.
     let _ = child.stdin.take().expect("standard input is a pipe").write_all(b"go on\n");
     let second = line();
     let status = child.wait().expect("a child can be waited for");

@@ -1,4 +1,5 @@
-//! A server as an operator sets it up: a folder with a configuration file, certificates and components, and what runs of it.
+//! A server set up as by an operator: a folder with a configuration file, certificates and components, and the running
+//! server.
 
 use std::{
     fmt::Write as _,
@@ -18,15 +19,15 @@ use tokio::runtime::Runtime;
 
 use crate::upstream;
 
-/// A folder with what a configuration names: for each tenant `NAME.pem` and `NAME.key` for `NAME.example` and all names one
-/// label below, components by their names, `ca.pem`, which trusts all of them, and `token`.
+/// A folder with the files of a configuration. Each tenant has `NAME.pem` and `NAME.key` for `NAME.example` and all
+/// names one label below. `ca.pem` trusts all of them. Components have their names, and `token` has the token.
 pub struct Folder {
     folder: TempDir,
     authorities: String,
     upstream: SocketAddr,
 }
 
-/// What actions want.
+/// The token for actions.
 pub const TOKEN: &str = "a-token-for-tests-only";
 
 impl Default for Folder {
@@ -36,10 +37,10 @@ impl Default for Folder {
 }
 
 impl Folder {
-    /// An empty folder, and an upstream that answers one line.
+    /// Makes an empty folder, and starts an upstream that answers one line.
     ///
     /// # Panics
-    /// When there is no room for a folder.
+    /// If no folder can be made.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let own = Self { folder, authorities: String::new(), upstream: upstream::start() };
@@ -63,27 +64,27 @@ impl Folder {
         self.upstream
     }
 
-    /// Writes a file at once: whoever reads it sees the one before, or this one.
+    /// Writes a file atomically: a reader sees the old one or this one.
     ///
     /// # Panics
-    /// When the folder cannot be written.
+    /// If the folder is not writable.
     pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         let new = self.file(&format!("{name}.new"));
         fs::write(&new, bytes).expect("the folder can be written");
         fs::rename(new, self.file(name)).expect("the folder can be written");
     }
 
-    /// Lets nobody else read a file.
+    /// Makes a file private.
     fn limit(&self, name: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let mode = fs::Permissions::from_mode(0o600);
         fs::set_permissions(self.file(name), mode).expect("the folder is ours");
     }
 
-    /// Makes a tenant's certificate and key, or others in their place.
+    /// Makes a tenant's certificate and key, or replaces them.
     ///
     /// # Panics
-    /// When the folder cannot be written.
+    /// If the folder is not writable.
     pub fn certify(&mut self, name: &str) {
         let server_names = vec![format!("{name}.example"), format!("*.{name}.example")];
         let made = rcgen::generate_simple_self_signed(server_names).expect("a certificate can be made");
@@ -96,7 +97,7 @@ impl Folder {
     /// Puts an example guest's component into the folder, as `NAME.wasm`.
     ///
     /// # Panics
-    /// When there is no such guest, or it was left out of the build.
+    /// If the guest is unknown, or was left out of the build.
     pub fn component(&self, guest: &str) {
         self.component_as(guest, &format!("{guest}.wasm"));
     }
@@ -104,23 +105,23 @@ impl Folder {
     /// Puts an example guest's component into a file.
     ///
     /// # Panics
-    /// When there is no such guest, or it was left out of the build.
+    /// If the guest is unknown, or was left out of the build.
     pub fn component_as(&self, guest: &str, file: &str) {
         let artifact = artifact(guest).unwrap_or_else(|| panic!("there is no guest {guest}"));
         let component = artifact.component.unwrap_or_else(|why| panic!("{guest} was not built: {why}"));
         self.write(file, component);
     }
 
-    /// The file's beginning: one listener and the admin listener, on free ports, and limits under which nothing is missed
-    /// because the machine is busy.
+    /// Returns the head of the file: one listener and the admin listener on free ports, and limits that tolerate a busy
+    /// machine.
     pub fn head() -> String {
         "[[listeners]]\naddress = \"127.0.0.1:0\"\n\n[admin]\naddress = \"127.0.0.1:0\"\ntoken_file = \"token\"\n\n\
          [connections]\nhello_ms = 60000\nhandshake_ms = 60000\nupstream_connect_ms = 60000\n\n"
             .into()
     }
 
-    /// A tenant's part of the file: its own certificate, the upstream of this folder, and a guest whose component is
-    /// `NAME.wasm`; `more` are lines of the tenant's own table.
+    /// Returns a tenant's part of the file: its own certificate, the upstream of this folder, and a guest whose
+    /// component is `NAME.wasm`. `more` are lines of the tenant's own table.
     pub fn tenant(&self, name: &str, component: &str, more: &str) -> String {
         let mut text = String::new();
         let upstream = match more.contains("upstream") {
@@ -157,10 +158,10 @@ pub struct Served {
 }
 
 impl Served {
-    /// Starts what a folder's configuration says, and waits for every guest.
+    /// Starts a server on a folder's configuration, and waits for every guest.
     ///
     /// # Panics
-    /// When it does not start, with the reason; or when something is wrong with a tenant.
+    /// If the server does not start, with the reason, or a tenant is in trouble.
     pub fn start(folder: Folder) -> Self {
         let served = Self::start_at_once(folder);
         served.runtime.block_on(served.server.settled());
@@ -169,10 +170,10 @@ impl Served {
         served
     }
 
-    /// Starts what a folder's configuration says, and waits for no guest.
+    /// Starts a server on a folder's configuration, without waiting for guests.
     ///
     /// # Panics
-    /// When it does not start, with the reason.
+    /// If the server does not start, with the reason.
     pub fn start_at_once(folder: Folder) -> Self {
         let runtime = Runtime::new().expect("the runtime starts");
         let clock = Clock::manual();
@@ -187,18 +188,18 @@ impl Served {
         Self { folder, server, runtime, clock }
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     ///
     /// # Panics
-    /// When there is no listener.
+    /// If the server has no listener.
     pub fn address(&self) -> SocketAddr {
         *self.server.addresses().first().expect("there is a listener")
     }
 
-    /// Where the admin listener is.
+    /// The address of the admin listener.
     ///
     /// # Panics
-    /// When there is none.
+    /// If the server has none.
     pub fn admin(&self) -> SocketAddr {
         self.server.admin_address().expect("there is an admin listener")
     }
@@ -206,7 +207,7 @@ impl Served {
     /// Writes another configuration and reloads it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problems of the configuration.
     pub fn reload(&self, text: &str) -> Result<innkeeper_serve::Reloaded, String> {
         self.folder.configure(text);
         self.runtime.block_on(self.server.reload()).map_err(|problems| problems.to_string())
@@ -215,7 +216,7 @@ impl Served {
     /// A tenant's counters, once every session that has been stored so far has reached its guest.
     ///
     /// # Panics
-    /// When there is no such tenant.
+    /// If the tenant is unknown.
     pub fn settled(&self, tenant: &str) -> innkeeper_proxy::TenantStats {
         self.server.proxy().settle();
         self.server.proxy().stats_of(tenant).unwrap_or_else(|error| panic!("{error}"))

@@ -1,4 +1,4 @@
-//! Upstreams that nobody here wrote: nginx, and `openssl s_server`.
+//! Independent upstreams: nginx, and `openssl s_server`.
 
 use std::{
     fs,
@@ -19,14 +19,14 @@ pub struct TlsUpstream {
 
 impl Drop for TlsUpstream {
     fn drop(&mut self) {
-        // One that has ended needs no end.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl TlsUpstream {
-    /// Where it listens.
+    /// The server's address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -34,7 +34,7 @@ impl TlsUpstream {
     /// `openssl s_server` with a certificate, which answers a request with a page about the connection.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn openssl(chain: &Path, key: &Path, args: &[&str]) -> Self {
         let mut command = Command::new("openssl");
         command
@@ -49,7 +49,7 @@ impl TlsUpstream {
         let mut lines = BufReader::new(child.stdout.take().expect("standard output is a pipe")).lines();
         let address = lines.find_map(|line| line.ok()?.strip_prefix("ACCEPT ")?.parse().ok());
         let address = address.expect("openssl says where it listens");
-        // It stops when nobody reads what it prints.
+        // It stops if its output is not drained.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address, _folder: tempfile::tempdir().expect("there is room for a folder") }
     }
@@ -57,9 +57,9 @@ impl TlsUpstream {
     /// nginx with a certificate, which answers any request with one line; `more` is for its configuration.
     ///
     /// # Panics
-    /// When it does not start.
+    /// If it does not start.
     pub fn nginx(chain: &Path, key: &Path, more: &str) -> Self {
-        // The port may be another's by the time that nginx wants it.
+        // Another process may take the port before nginx does.
         (0..10).find_map(|_| Self::try_nginx(chain, key, more)).expect("nginx starts")
     }
 

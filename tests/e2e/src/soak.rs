@@ -1,4 +1,4 @@
-//! The soak: its stage, its clients, its changes, and what is measured.
+//! The soak: its stage, its clients, its changes, and its measurements.
 
 mod clients;
 mod stage;
@@ -20,10 +20,10 @@ use self::{
 };
 use crate::{Reachable as _, Waiting};
 
-/// Runs for so long, prints a line of figures each minute, and says what came of it.
+/// Runs for a time, prints a line of figures each minute, and returns true on success.
 ///
 /// # Panics
-/// When anything that is needed is not there, or the server does not start.
+/// If a requirement is missing, or the server does not start.
 #[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program of its own, which measures")]
 pub fn run(time: Duration) -> ExitCode {
     let mut stage = Stage::set_up();
@@ -45,7 +45,7 @@ pub fn run(time: Duration) -> ExitCode {
         let mut rows = Vec::new();
         let mut tick = 0_u64;
         while start.elapsed() < time {
-            // Nobody sends: it is a clock.
+            // Nobody sends: the channel is a clock.
             assert_eq!(alarm.recv_timeout(Duration::from_secs(5)), Err(RecvTimeoutError::Timeout));
             tick += 1;
             stage.reload(tick);
@@ -68,7 +68,7 @@ pub fn run(time: Duration) -> ExitCode {
     verdict(&stage, &counts, kept as u64, finished as u64, &rows)
 }
 
-/// Compares what the clients have counted with what the server has.
+/// Compares the clients' counts with the server's.
 #[expect(clippy::print_stdout, reason = "a program of its own")]
 fn verdict(stage: &Stage, counts: &[Counts; 4], kept: u64, finished: u64, rows: &[Reading]) -> ExitCode {
     let mut is_good = kept == finished;

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
 };
 
-/// A request that it answers.
+/// A request to the upstream.
 pub const REQUEST: &str = "GET / HTTP/1.1\r\nhost: upstream\r\n\r\n";
 
 /// The body of its answer.
@@ -17,7 +17,7 @@ pub(crate) fn start() -> SocketAddr {
     let address = listener.local_addr().expect("a listener has an address");
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // A client that breaks off has no use for an answer.
+            // A client that has left needs no answer.
             std::thread::spawn(move || answer(stream).ok());
         }
     });

@@ -1,4 +1,4 @@
-//! What hostile clients and hostile guests get: full handshakes.
+//! Hostile clients and hostile guests get full handshakes, and nothing else.
 
 use innkeeper_e2e::{ANSWER, ClientHello, HONEST, HOSTILE, House, curl, first_record, openssl};
 use innkeeper_proxy::core::{CacheState, Callback, FaultKind, Miss};
@@ -11,7 +11,7 @@ fn a_flood_of_made_up_identities_costs_no_guest_call() {
     for guest in HONEST {
         let mut house = House::open(&[guest]);
         let server_name = format!("{guest}.example");
-        // Something is in the cache, so that a guest call would be possible.
+        // A session in the cache makes a guest call possible.
         openssl(&house, &server_name, &["-tls1_3", "-ign_eof"]);
         assert_eq!(house.settled(guest).cache.sessions, 1, "{guest}");
         let floods: [Vec<Vec<u8>>; 4] = [
@@ -26,7 +26,7 @@ fn a_flood_of_made_up_identities_costs_no_guest_call() {
         }
         let stats = house.settled(guest).cache;
         assert_eq!(stats.calls(Callback::Lookup), 0, "{guest}");
-        // Only those of the right length are looked for at all: 1600, and one of the 300.
+        // Only identities of the right length are looked up: 1600, and one of the 300.
         assert_eq!(stats.misses(Miss::Absent), 1_601, "{guest}");
     }
 }
@@ -77,7 +77,7 @@ fn a_guest_that_faults_again_and_again_is_suspended_and_tried_again() {
     for _ in 0..8 {
         let ended = openssl(&house, "trap.example", &["-tls1_2", "-no_ticket", "-reconnect"]);
         assert!(ended.is_success, "{}", ended.output);
-        // Past any backoff but that of a suspended cache.
+        // Past any backoff except that of a suspended cache.
         house.clock().advance(1_000);
         wait_for(&mut house, |state| state != CacheState::Restarting);
     }
@@ -91,7 +91,7 @@ fn a_guest_that_faults_again_and_again_is_suspended_and_tried_again() {
     wait_for(&mut house, |state| state == CacheState::Running);
 }
 
-/// Waits until the cache is in a state, as its owner thread brings it there.
+/// Waits until the owner thread has brought the cache into a state.
 fn wait_for(house: &mut House, is_right: impl Fn(CacheState) -> bool) {
     let mut turns = 0;
     while !is_right(house.settled("trap").cache.state) {

@@ -1,4 +1,4 @@
-//! What bounds connections, and who clients are said to be.
+//! Bounds of connections, and the addresses that clients are said to have.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -18,21 +18,21 @@ fn served(head: &str, more: &str) -> Served {
     Served::start(folder)
 }
 
-/// What comes back to a ClientHello for the shop.
+/// The answer to a ClientHello for the shop.
 fn hello(stream: &mut TcpStream, before: &[u8]) -> Vec<u8> {
     let hello = ClientHello { server_name: "shop.example".into(), ..Default::default() };
     stream.write_all(&[before, &hello.records()].concat()).unwrap();
     let mut first = vec![0; 1];
     match stream.read(&mut first) {
         Ok(bytes) => first[..bytes].to_vec(),
-        // Closed with what it had not read.
+        // The server closed with unread input.
         Err(_) => Vec::new(),
     }
 }
 
 const HANDSHAKE: &[u8] = &[22];
 
-/// Waits until so many connections have been closed without a ClientHello: a client may see that before it is counted.
+/// Waits until the server has counted a number of connections without a ClientHello: a client may see the end earlier.
 fn no_hello(served: &Served, number: u64) {
     while served.server.proxy().totals().no_hello < number {
         std::thread::yield_now();
@@ -58,7 +58,7 @@ fn a_tenants_connections_are_bounded() {
 fn a_tenants_handshakes_are_bounded_by_the_second() {
     let served = served(&Folder::head(), "connections = { handshakes_per_s = 1, handshakes_burst = 3 }");
     let visits = 24;
-    // At once, so that they do not come as slowly as a busy machine lets them.
+    // All at once, so that a busy machine does not spread them out.
     let done: u64 = std::thread::scope(|scope| {
         let visits: Vec<_> =
             (0..visits).map(|_| scope.spawn(|| curl(&served, "shop.example", 1, &[]).is_success)).collect();
@@ -74,14 +74,14 @@ fn silent_and_slow_clients_are_let_go() {
     let hasty = served(&Folder::head().replace("hello_ms = 60000", "hello_ms = 300"), "");
     let mut silent = TcpStream::connect(hasty.address()).unwrap();
     assert_eq!(silent.read(&mut [0; 1]).unwrap(), 0, "it is closed");
-    // A byte at a time is no ClientHello in time either.
+    // A ClientHello in single bytes is too slow as well.
     let mut slow = TcpStream::connect(hasty.address()).unwrap();
     let records = ClientHello { server_name: "shop.example".into(), ..Default::default() }.records();
     slow.write_all(&records[..5]).unwrap();
     assert_eq!(slow.read(&mut [0; 1]).unwrap_or(0), 0, "it is closed");
     no_hello(&hasty, 2);
     let served = served(&Folder::head().replace("hello_ms = 60000", "hello_ms = 60000\nidle_s = 1"), "");
-    // After the handshake, and then silent.
+    // Silent after the handshake.
     let waiting = Waiting::connect(&served, "shop.example");
     while served.settled("shop").connections > 0 {
         std::thread::yield_now();
@@ -89,7 +89,7 @@ fn silent_and_slow_clients_are_let_go() {
     assert!(!waiting.finish() || served.settled("shop").bytes_from_clients == 0);
 }
 
-/// An upstream that tells what one connection has sent by the first pause.
+/// Starts an upstream that reports the bytes of one connection up to the first pause.
 fn listener() -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -104,7 +104,7 @@ fn listener() -> (SocketAddr, mpsc::Receiver<Vec<u8>>) {
                     Ok(number) => bytes.extend(&some[..number]),
                 }
             }
-            // A client that has gone needs no answer.
+            // A client that has left needs no answer.
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{ANSWER}").as_bytes());
             if send.send(bytes).is_err() {
                 return;

@@ -1,4 +1,4 @@
-//! Clients that nobody here wrote resume through every honest guest, and through native code the same.
+//! Independent clients resume through every honest guest, and through native code.
 
 use innkeeper_e2e::{ANSWER, HONEST, House, curl, openssl, python};
 use innkeeper_proxy::core::Callback;
@@ -68,7 +68,7 @@ fn a_session_does_not_resume_under_another_server_name() {
             house.settled(guest);
             let ended = openssl(&house, &format!("other.{guest}.example"), &[version, "-ign_eof", "-sess_in", file]);
             assert_eq!((ended.count("New, "), ended.count(ANSWER.trim())), (1, 1), "{guest}: {}", ended.output);
-            // The session is still good where it came from: the other name has not used it up.
+            // The session stays valid for its own name: the other name has not used it up.
             let ended = openssl(&house, &format!("{guest}.example"), &[version, "-ign_eof", "-sess_in", file]);
             assert_eq!(ended.count("Reused, "), 1, "{guest} {version}: {}", ended.output);
             assert_eq!(house.settled(guest).failed, 0);

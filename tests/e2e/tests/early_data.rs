@@ -1,5 +1,5 @@
-//! Early data of real clients: accepted and passed on whole, or else a full handshake and an answered request, whatever the cause
-//! and in whatever pieces it arrives.
+//! Early data of real clients: it is accepted and forwarded whole, or leads to a full handshake and an answered
+//! request. This holds for every cause and for all pieces.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -17,12 +17,12 @@ use rustls::HandshakeKind;
 
 use crate::early_client::{Client, Pieces};
 
-/// The most that a configuration may allow.
+/// The largest allowance of a configuration.
 const ALLOWED_MAX: u32 = 1 << 20;
 
 const GUEST: &str = "rust-lru";
 
-/// The tenant next door.
+/// The other tenant.
 const OTHER: &str = "native-lru";
 
 fn path(house: &House, name: &str) -> String {
@@ -38,7 +38,7 @@ fn allow(house: &House, tenant: &str, bytes: u32) {
     assert_eq!(house.proxy().reconfigure(tenant, &tls).unwrap(), 0, "nothing else has changed");
 }
 
-/// `openssl s_client` comes once, something happens, and it comes again with early data.
+/// Two visits of `openssl s_client` with a change in between; the second sends early data.
 struct Openssl<'a> {
     tenant: &'a str,
     allowed: u32,
@@ -47,7 +47,7 @@ struct Openssl<'a> {
 }
 
 impl Openssl<'_> {
-    /// What it says of the second time.
+    /// Checks the report of the second visit.
     #[track_caller]
     fn visit(&self, meanwhile: impl FnOnce(&mut House)) -> Ended {
         let mut house = house(self.allowed);
@@ -155,7 +155,7 @@ fn openssl_gets_a_full_handshake_whose_session_is_used_up() {
     });
 }
 
-/// What is done between the two visits of a client of our own, or how its second one differs.
+/// A change between the two visits of a client of our own, or in its second visit.
 #[derive(Clone, Copy, Debug)]
 enum Cause {
     Revoked,
@@ -217,7 +217,7 @@ impl Cause {
     }
 }
 
-/// Two visits. The second one's early data is so many records of so many bytes, in pieces.
+/// Makes two visits. The second one's early data is `records` of `bytes` each, in pieces.
 fn comes_again(house: &mut House, cause: Cause, (records, bytes): (usize, usize), pieces: Pieces) {
     let shape = format!("{cause:?}, {records} records of {bytes} bytes, {pieces:?}");
     let protocols = ["one", "two"].map(|name| name.as_bytes().to_vec()).to_vec();
@@ -256,7 +256,7 @@ fn early_data_that_is_not_accepted_breaks_no_handshake_however_it_arrives() {
     }
 }
 
-/// An upstream that writes a long answer before it reads, and then tells what it has read, up to the request.
+/// Starts an upstream that writes a long answer first, then reads up to the request and reports it.
 fn answers_before_it_reads(answer: usize) -> (SocketAddr, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();

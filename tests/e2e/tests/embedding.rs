@@ -1,4 +1,4 @@
-//! The example of embedding, as it stands: a server of somebody else's, whose sessions a guest decides about.
+//! The example of embedding, unchanged: another server, whose sessions a guest manages.
 
 use std::fs;
 
@@ -38,7 +38,7 @@ fn the_example_resumes_in_both_versions_and_is_short() {
     assert_eq!((ended.count("New, "), ended.count("Reused, ")), (1, 5), "{}", ended.output);
     let session = session.to_str().unwrap();
     assert_eq!(connect(&["-tls1_3", "-sess_out", session]).count("\nnot-offered\n"), 1);
-    // The session may be on its way to the guest still; then it is waited for.
+    // The session may still be on its way to the guest; the read then waits for it.
     assert_eq!(connect(&["-tls1_3", "-sess_in", session]).count("\nresumed\n"), 1);
     assert_eq!(connect(&["-tls1_3", "-sess_in", session]).count("\nabsent\n"), 1, "it is used once");
 }

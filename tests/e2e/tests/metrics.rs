@@ -1,4 +1,4 @@
-//! `/metrics`, read as Prometheus reads it, beside what the clients saw.
+//! `/metrics`, read as by Prometheus, compared with the clients' view.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -27,7 +27,7 @@ fn scrape(text: &str) -> Scrape {
     Scrape::parse(text.lines().map(|line| Ok(line.to_owned()))).unwrap()
 }
 
-/// The sum of a metric over the samples that have all of some labels.
+/// The sum of a metric over the samples with all of some labels.
 fn sum(scrape: &Scrape, name: &str, labels: &[(&str, &str)]) -> f64 {
     let own = scrape.samples.iter().filter(|sample| sample.metric == name);
     let with = own.filter(|sample| labels.iter().all(|(label, value)| sample.labels.get(label) == Some(value)));
@@ -86,8 +86,8 @@ fn metrics_agree_with_what_clients_saw() {
     assert!(
         shop("innkeeper_guest_memory_bytes", &[server]) >= 65_536.0 && shop("innkeeper_vault_bytes", &[server]) > 100.0
     );
-    // Each connection of a client has one to the upstream, and all but the first of those resume, but for sessions that were
-    // on their way.
+    // Each connection of a client has one to the upstream. All of those after the first resume, except while a session
+    // is on its way.
     assert_eq!(
         shop("innkeeper_upstream_connections_total", &[]),
         sum(&read, "innkeeper_handshakes_total", &[("tenant", "shop"), ("role", "client")])
@@ -110,7 +110,7 @@ fn metrics_are_as_prometheus_wants_them() {
     let shown: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     assert_eq!(shown, defined, "every metric that is defined is there, and no other");
-    // What would tell something secret, or differ from client to client.
+    // Labels must be free of secrets and of values per client.
     for part in ["shop.example", "127.0.0.1", "session_id", "BEGIN"] {
         assert!(!text.contains(part), "{part} is in a metric");
     }

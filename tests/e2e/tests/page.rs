@@ -1,4 +1,4 @@
-//! The admin listener: its page driven in a browser while clients come and go, and what it answers to programs.
+//! The admin listener: its page in a browser under load, and its answers to programs.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -15,18 +15,18 @@ use innkeeper_e2e::{Folder, Served, TOKEN, curl, openssl, run};
 use innkeeper_proxy::core::CacheState;
 use serde_json::{Value, json};
 
-/// As long as a tenant's name may be.
+/// A tenant's name of the largest length.
 const QUIET: &str = "a-tenant-whose-name-is-as-long-as-a-name-may-be-63-characters-x";
 /// Rounds of load before the browser comes, each a point of the sparklines.
 const ROUNDS: usize = 24;
-/// Rounds of load at most while it is there.
+/// The most rounds of load while the browser runs.
 const ROUNDS_MAX: usize = 5_000;
-/// Of so many of these one makes a point, of `POINTS_MAX` at most, so that the points of before stay to be seen.
+/// The rounds for one point of the sparklines, few enough points that the earlier ones stay visible.
 const ROUNDS_A_POINT: usize = 8;
 const POINTS_MAX: usize = 60;
 
-/// Two honest tenants, one whose guest never returns, and one with a long name, many server names and a guest that logs
-/// what would move a terminal's cursor.
+/// Starts a server with two honest tenants, one whose guest never returns, and one with a long name, many server names
+/// and a guest that logs control characters.
 fn served() -> Served {
     let mut folder = Folder::new();
     let mut text = Folder::head();
@@ -42,7 +42,7 @@ fn served() -> Served {
     Served::start(folder)
 }
 
-/// Six handshakes, five of which resume if the guest lets them; and the sessions' ids.
+/// Makes six handshakes, five of which resume if the guest lets them, and returns the sessions' ids.
 fn reconnects(served: &Served, name: &str) -> Vec<String> {
     let ended = openssl(served, &format!("{name}.example"), &["-tls1_2", "-no_ticket", "-reconnect"]);
     assert_eq!(ended.count("New, ") + ended.count("Reused, "), 6, "{name}: {}", ended.output);
@@ -50,12 +50,12 @@ fn reconnects(served: &Served, name: &str) -> Vec<String> {
     ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
 }
 
-/// One round of load.
+/// Makes one round of load.
 fn load(served: &Served, tenants: &[&str], round: usize) -> Vec<String> {
     std::thread::scope(|scope| {
         let visits = tenants.iter().map(|name| {
             scope.spawn(move || match (round + name.len()) % 3 {
-                // Without a session to come back with.
+                // Without a session to resume.
                 0 => {
                     let ended = curl(served, &format!("{name}.example"), 1 + round % 4, &["--no-sessionid"]);
                     assert!(ended.is_success, "{}", ended.output);
@@ -69,7 +69,7 @@ fn load(served: &Served, tenants: &[&str], round: usize) -> Vec<String> {
     })
 }
 
-/// Load until the browser is done.
+/// Makes load until the browser is done.
 fn load_on(served: &Served, is_done: &AtomicBool) -> Vec<String> {
     let mut ids = Vec::new();
     for round in (0..ROUNDS_MAX).take_while(|_| !is_done.load(Ordering::Acquire)) {
@@ -81,12 +81,12 @@ fn load_on(served: &Served, is_done: &AtomicBool) -> Vec<String> {
     ids
 }
 
-/// Brings the guest that never returns to its suspension.
+/// Drives the guest that never returns into its suspension.
 fn suspend_the_rogue(served: &Served) {
     let mut visits = 0;
     while served.settled("rogue").cache.state != CacheState::Suspended {
         reconnects(served, "rogue");
-        // Past any wait but that of a suspended cache.
+        // Past any wait except that of a suspended cache.
         served.clock.advance(1_000);
         visits += 1;
         assert!(visits < 1_000, "it is suspended after some faults");
@@ -97,7 +97,7 @@ fn browser() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("browser")
 }
 
-/// Runs the script that clicks through the page. What it saw, and the HTML of every page it was on.
+/// Runs the script that clicks through the page. Returns its report, and the HTML of every page.
 fn click_through(served: &Served, folder: &Path) -> (Value, String) {
     let script = browser().join("page.mjs");
     assert!(browser().join("node_modules/playwright-core").is_dir(), "`npm install` in tests/e2e/browser comes first");
@@ -122,13 +122,13 @@ fn an_operator_sees_and_acts_on_the_page_under_load() {
         served.server.tick();
     }
     served.settled(QUIET);
-    // They stay there to be looked at.
+    // The pictures stay there for inspection.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page");
     fs::create_dir_all(&folder).unwrap();
     let is_done = AtomicBool::new(false);
     let (seen, html) = std::thread::scope(|scope| {
         let loads = scope.spawn(|| load_on(&served, &is_done));
-        // A failure of the browser's ends the load too.
+        // A failure of the browser ends the load as well.
         let clicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| click_through(&served, &folder)));
         is_done.store(true, Ordering::Release);
         ids.extend(loads.join().unwrap());
@@ -155,7 +155,7 @@ fn has(list: &Value, part: &str) -> bool {
     texts(list).iter().any(|text| text.contains(part))
 }
 
-/// Number with its thousands apart.
+/// Parses a number with separated thousands.
 fn number(text: &Value) -> u64 {
     text.as_str().unwrap().replace('\u{202f}', "").parse().unwrap()
 }
@@ -279,7 +279,7 @@ fn guises(seen: &Value) {
     assert_eq!((&seen["statuses"]["tenant"], &seen["statuses"]["missing"]), (&json!(200), &json!(404)));
 }
 
-/// No page and no answer to a program has the token, a session's id or a tenant's key in it.
+/// Checks that no page and no answer contains the token, a session's id or a tenant's key.
 fn nothing_secret(served: &Served, html: &str, ids: &[String]) {
     let told = ["/api/tenants", "/metrics"].map(|path| ask(served, path, &[]).1).concat() + html;
     let told = told.to_ascii_lowercase();
@@ -292,7 +292,7 @@ fn nothing_secret(served: &Served, html: &str, ids: &[String]) {
     assert!(!lines.is_empty() && lines.iter().all(|line| !told.contains(&line.to_ascii_lowercase())), "a key");
 }
 
-/// What the admin listener answers: status and headers, and the body.
+/// The admin listener's answer: status and headers, and the body.
 fn ask(served: &Served, path: &str, args: &[&str]) -> (String, String) {
     let url = format!("http://{}{path}", served.admin());
     let all = [&["--silent", "--show-error", "--include", "--noproxy", "*", "--max-time", "30", &url], args].concat();
@@ -307,7 +307,7 @@ fn status(served: &Served, path: &str, args: &[&str]) -> u16 {
     head.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
-/// One tenant, for what needs no load.
+/// Starts a server with one tenant, for tests without load.
 fn small() -> Served {
     let mut folder = Folder::new();
     folder.component("rust-lru");
@@ -399,7 +399,7 @@ fn every_answer_has_its_headers_and_nothing_that_was_asked_is_markup() {
     assert!(head.contains("content-type: application/json") && all[0]["name"] == "shop", "{head}");
     assert_eq!(status(&served, "/tenants/nobody", &[]), 404);
     assert_eq!(status(&served, "/api/tenants/nobody", &[]), 404);
-    // Whatever is asked for is shown as text.
+    // Requests are shown as text.
     for path in ["/tenants/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E"] {
         let (_, body) = ask(&served, path, &[]);
         assert!(body.contains("&lt;script&gt;") && !body.contains("<script>"), "{path}: {body}");
@@ -410,7 +410,7 @@ fn every_answer_has_its_headers_and_nothing_that_was_asked_is_markup() {
     }
 }
 
-/// The line of the overview, or of the tenant's page, that says how a tenant is.
+/// The line of the overview, or of the tenant's page, with a tenant's state.
 fn state_of(served: &Served, tenant: &str) -> String {
     let (_, html) = ask(served, "/", &[]);
     let row = html.split("<tr").find(|row| row.contains(&format!("href=\"/tenants/{tenant}\""))).unwrap();
@@ -430,7 +430,7 @@ fn what_is_wrong_is_told_on_both_pages() {
     let mut folder = Folder::new();
     ["rust-lru", "liar"].iter().for_each(|guest| folder.component(guest));
     ["good", "liar", "lost"].iter().for_each(|name| folder.certify(name));
-    // Nobody listens there any more.
+    // The address is closed.
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = Folder::head()
         + &folder.tenant("good", "rust-lru.wasm", "")
@@ -447,7 +447,7 @@ fn what_is_wrong_is_told_on_both_pages() {
     assert!(liar.starts_with("watch: ! running ") && liar.ends_with(" false claims lately"), "{liar}");
     assert_eq!(state_of(&served, "lost"), "watch: ! running upstream fails");
     assert!(ask(&served, "/", &[]).1.contains("2 of 3 to watch"));
-    // The same settings, and a guest that forgets: the canary finds out.
+    // The same settings, and a guest that forgets: the canary detects it.
     served.folder.component_as("forgets", "rust-lru.wasm");
     served.runtime.block_on(served.server.reload()).unwrap();
     assert_eq!(state_of(&served, "good"), "bad: ✕ upgrade refused the old guest serves");

@@ -1,4 +1,4 @@
-//! A server that an operator reconfigures while clients are connected.
+//! An operator reconfigures a server while clients are connected.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -11,7 +11,7 @@ use std::{
 use innkeeper_e2e::{ANSWER, Folder, Served, curl, openssl};
 use innkeeper_proxy::What;
 
-/// A server with some tenants whose guest is `rust-lru`.
+/// Starts a server with some tenants whose guest is `rust-lru`.
 fn served(tenants: &[&str]) -> Served {
     let mut folder = Folder::new();
     folder.component("rust-lru");
@@ -24,13 +24,13 @@ fn served(tenants: &[&str]) -> Served {
     Served::start(folder)
 }
 
-/// How many handshakes of six were new and how many resumed.
+/// The numbers of new and of resumed handshakes among six.
 fn reconnects(served: &Served, server_name: &str) -> (usize, usize) {
     let ended = openssl(served, server_name, &["-tls1_2", "-no_ticket", "-reconnect"]);
     (ended.count("New, "), ended.count("Reused, "))
 }
 
-/// A session in a file, with which a later connection resumes.
+/// Stores a session in a file, for a later connection to resume.
 fn keep_session(served: &Served, server_name: &str) -> String {
     let file = served.folder.file("session").to_str().unwrap().to_owned();
     let ended = openssl(served, server_name, &["-tls1_2", "-no_ticket", "-sess_out", &file]);
@@ -81,7 +81,7 @@ fn a_broken_file_leaves_everything_as_it_was() {
     let broken = [
         good.replace("shop.pem", "missing.pem"),
         good.replace("rust-lru.wasm", "ca.pem"),
-        // Everything but the last tenant does.
+        // Everything except the last tenant is valid.
         good.clone() + &served.folder.tenant("blog", "rust-lru.wasm", ""),
     ];
     for text in broken {
@@ -91,7 +91,7 @@ fn a_broken_file_leaves_everything_as_it_was() {
         assert!(why.contains("innkeeper.toml:") && why.contains("\nhint: "), "{why}");
         assert!(resumes(&served, "shop.example", &session));
     }
-    // An address that another has is found out last.
+    // A taken address is detected last.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = format!("[[listeners]]\naddress = \"{}\"\n\n[admin]", taken.local_addr().unwrap());
     let refusal = served.reload(&good.replace("[admin]", &listener)).unwrap_err();
@@ -119,7 +119,7 @@ fn each_change_of_a_tenant_keeps_the_sessions_that_may_live() {
     // Another guest is an upgrade.
     assert_eq!(changed(&served, &tenant(&served, "c-lru.wasm", "")), (0, None, Some(true)));
     assert!(resumes(&served, "shop.example", &session));
-    // Other limits open the caches anew, and the sessions move.
+    // Other limits open the caches anew, with a handover of the sessions.
     assert_eq!(changed(&served, &tenant(&served, "c-lru.wasm", "lifetime_s = 7200")), (0, Some(1), None));
     assert!(resumes(&served, "shop.example", &session));
     // Other bounds change nothing about sessions.
@@ -143,7 +143,8 @@ fn a_guest_that_fails_its_upgrade_gives_way_to_the_old_one() {
     let served = served(&["shop"]);
     let session = keep_session(&served, "shop.example");
     let reload = || served.runtime.block_on(served.server.reload()).map_err(|problems| problems.to_string());
-    // The canary finds out that it forgets, and `init` that it traps; in either case the old one goes on serving.
+    // The canary detects the guest that forgets, and `init` the one that traps; in both cases the old guest goes on
+    // serving.
     for bad in ["forgets", "init-traps"] {
         served.folder.component_as(bad, "rust-lru.wasm");
         for _ in 0..2 {
@@ -160,7 +161,7 @@ fn a_guest_that_fails_its_upgrade_gives_way_to_the_old_one() {
         matches!(reloaded.changes.as_slice(), [change] if matches!(change.what, What::Changed { upgrade: None, .. }))
     );
     assert_eq!(reload().unwrap().changes.len(), 0);
-    // With other properties the caches are opened anew: what does not open is refused like anything else that is wrong.
+    // Other properties open the caches anew; a guest that does not open is refused like any other problem.
     served.folder.component_as("init-traps", "rust-lru.wasm");
     let text = std::fs::read_to_string(served.folder.file("innkeeper.toml")).unwrap();
     let reloaded = served.reload(&text.replace("limits = {", "properties = { note = \"new\" }\nlimits = {")).unwrap();
@@ -216,11 +217,11 @@ fn a_connection_outlives_every_reload_and_no_handshake_fails() {
     let counted: u64 = ["shop", "blog"].iter().map(|name| served.settled(name).handshakes).sum();
     assert_eq!((failed, counted), (0, handshakes + 1));
     assert!(waiting.finish(), "a connection from before the first reload is served to its end");
-    // This one was accepted before the first reload, and says only now what it wants.
+    // This connection was accepted before the first reload, and sends its ClientHello only now.
     assert_eq!(hello_to(early, "nobody.example").last(), Some(&112), "it is told that nobody has the name");
 }
 
-/// What comes back to a ClientHello.
+/// The answer to a ClientHello.
 fn hello_to(mut stream: TcpStream, server_name: &str) -> Vec<u8> {
     let hello = innkeeper_e2e::ClientHello { server_name: server_name.into(), ..Default::default() };
     stream.write_all(&hello.records()).unwrap();
@@ -237,7 +238,7 @@ fn wildcards_serve_one_label_and_a_whole_name_goes_before_them() {
     let own = folder
         .tenant("own", "rust-lru.wasm", "")
         .replace("[\"own.example\", \"*.own.example\"]", "[\"own.shop.example\", \"own.example\"]");
-    // A certificate for the name that it has below the other's.
+    // A certificate for its name below the other tenant's.
     let own = own.replace(
         "{ chain = \"own.pem\", key = \"own.key\" }",
         "{ chain = \"own.pem\", key = \"own.key\" }, { chain = \"shop.pem\", key = \"shop.key\" }",
@@ -308,7 +309,7 @@ fn changed_files_are_taken_over_by_themselves_and_sighup_is_not_needed() {
         server.run(&mut life).await
     });
     folder.configure(&both);
-    // It is taken over once it is; the page tells.
+    // The change applies later; the page shows it.
     let body = || {
         innkeeper_e2e::run("curl", &["--silent", "--noproxy", "*", &format!("http://{admin}/api/tenants")], "").output
     };

@@ -1,4 +1,4 @@
-//! What is wrong with one tenant is that tenant's: every other one starts, changes and serves as if nothing were.
+//! One tenant's trouble is that tenant's: every other one starts, changes and serves undisturbed.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const BOTH: [&str; 2] = ["shop", "blog"];
 
-/// A folder with two tenants, each with a component of its own.
+/// Makes a folder with two tenants, each with its own component.
 fn folder() -> Folder {
     let mut folder = Folder::new();
     let mut text = "watch = false\n".to_owned() + &Folder::head();
@@ -32,7 +32,7 @@ fn text(folder: &Folder) -> String {
     std::fs::read_to_string(folder.file("innkeeper.toml")).unwrap()
 }
 
-/// Starts, and waits for the guests that there are.
+/// Starts a server, and waits for the guests that load.
 fn start(folder: Folder) -> Served {
     let served = Served::start_at_once(folder);
     served.runtime.block_on(served.server.settled());
@@ -43,20 +43,20 @@ fn reload(served: &Served) -> Reloaded {
     served.runtime.block_on(served.server.reload()).unwrap()
 }
 
-/// How many handshakes of six were new and how many resumed.
+/// The numbers of new and of resumed handshakes among six.
 fn reconnects(served: &Served, name: &str) -> (usize, usize) {
     let ended = openssl(served, &format!("{name}.example"), &["-tls1_2", "-no_ticket", "-reconnect"]);
     (ended.count("New, "), ended.count("Reused, "))
 }
 
-/// Whether a tenant shows the certificate that its file has now.
+/// True if a tenant serves the certificate that its file has now.
 fn shows_its_file(served: &Served, name: &str) -> bool {
     let pem = std::fs::read_to_string(served.folder.file(&format!("{name}.pem"))).unwrap();
     let signature = pem.lines().rev().nth(1).unwrap().trim().to_owned();
     openssl(served, &format!("{name}.example"), &[]).output.contains(&signature)
 }
 
-/// The tenants in trouble, each with what becomes of it.
+/// The tenants in trouble, each with its standing.
 fn standings(served: &Served) -> Vec<(String, Standing)> {
     served.server.troubles().into_iter().map(|(name, trouble)| (name, trouble.standing)).collect()
 }
@@ -76,7 +76,7 @@ fn post(served: &Served, path: &str) -> String {
     run("curl", &["--silent", "--noproxy", "*", "--request", "POST", "--header", &token, &url], "").output
 }
 
-/// What metrics, API and pages say of a tenant in trouble.
+/// Checks the metrics, API and pages of a tenant in trouble.
 fn check_told(served: &Served, name: &str, standing: Standing, part: &str) {
     let metrics = get(served, "/metrics");
     for own in Standing::ALL {
@@ -124,11 +124,11 @@ fn a_component_that_is_garbage_stops_no_renewal() {
     );
     check_told(&served, "shop", Standing::Kept, "not a WebAssembly file");
     assert_eq!(reconnects(&served, "shop"), (1, 5), "it keeps its guest");
-    // Its own certificate is none of the component's business.
+    // Its certificate changes in spite of the component.
     served.folder.certify("shop");
     reload(&served);
     assert!(shows_its_file(&served, "shop"));
-    // Once the file is mended, all is well.
+    // A repaired file ends the trouble.
     served.folder.component_as("rust-lfu", "shop.wasm");
     assert!(reload(&served).troubles.is_empty());
     assert_eq!(served.settled("shop").cache.upgrades, 1);
@@ -148,7 +148,7 @@ fn a_component_that_is_garbage_stops_no_start() {
     check_told(&served, "shop", Standing::WithoutGuest, "not a WebAssembly file");
     let stats = served.settled("shop");
     assert_eq!((stats.cache.state, stats.failed, stats.handshakes), (CacheState::NoGuest, 0, 9));
-    // An operator gives it its guest once it is there.
+    // An operator installs the guest once its file is right.
     assert!(post(&served, "shop/upgrade").contains("not a WebAssembly file"));
     served.folder.component_as("rust-lru", "shop.wasm");
     assert!(post(&served, "shop/upgrade").contains("\"opened\":true"));
@@ -165,7 +165,7 @@ fn a_guest_that_traps_in_init_stops_no_start_and_is_tried_again() {
     assert_eq!(standings(&served), is("shop", Standing::WithoutGuest));
     check_told(&served, "shop", Standing::WithoutGuest, "does not open");
     assert_eq!((reconnects(&served, "shop"), reconnects(&served, "blog")), ((6, 0), (1, 5)));
-    // Whatever was wrong has passed. Nobody says so; but it is tried again after half a minute.
+    // The cause is gone without a notice; the server tries again after half a minute.
     served.folder.component_as("rust-lru", "shop.wasm");
     served.server.tick();
     served.runtime.block_on(served.server.settled());
@@ -205,11 +205,11 @@ fn a_certificate_that_is_cut_in_half_stops_nobody_else() {
     assert_eq!(reconnects(&served, "shop"), (1, 5));
 }
 
-/// What is changed in the tenant `shop`: a text, what is put in its place, the field that is wrong then, and what becomes of the
-/// tenant at a start.
+/// Changes to the tenant `shop`: a text, its replacement, the field that is then wrong, and the tenant's standing after
+/// a start.
 const WRONG: [(&str, &str, &str, Option<Standing>); 10] = [
     ("limits = {", "limits = { sessions = 0,", "sessions", Some(Standing::WithoutGuest)),
-    // The room of a start is made for what is written.
+    // A start sizes the pool for the written limits.
     ("limits = {", "limits = { memory_bytes = 1073741824,", "memory_bytes", None),
     ("limits = {", "readers = 65\nlimits = {", "readers", Some(Standing::WithoutGuest)),
     ("limits = {", "readers = 64\nlimits = {", "instances_small", Some(Standing::WithoutGuest)),
@@ -251,7 +251,7 @@ fn a_name_that_two_tenants_want_changes_hands_by_no_reload_and_no_start() {
     served.folder.certify("more");
     let good = text(&served.folder) + &served.folder.tenant("more", "shop.wasm", "");
     assert!(served.reload(&good).unwrap().troubles.is_empty());
-    // The tenant `shop` comes before `blog`, whose name it wants.
+    // The tenant `shop` comes before `blog`, and claims its name.
     let twice = good.replacen("\"*.shop.example\"", "\"blog.example\"", 1);
     served.folder.certify("more");
     served.reload(&twice).unwrap();
@@ -270,7 +270,7 @@ fn a_name_that_two_tenants_want_changes_hands_by_no_reload_and_no_start() {
 fn where_there_is_little_room_changes_go_in_steps_that_fit() {
     let mut folder = Folder::new();
     folder.component("rust-lru");
-    // One for each, and two for a change.
+    // One instance for each, and two for a change.
     let mut text = Folder::head().replace("[admin]", "[guests]\ninstances_small = 10\n\n[admin]");
     for number in 0..8 {
         let name = format!("tenant-{number}");
@@ -302,7 +302,7 @@ fn what_concerns_all_refuses_all() {
     assert!(get(&served, "/metrics").contains("{result=\"refused\"} 1"));
 }
 
-/// What a future gives at once, if it does.
+/// The output of a future that is ready at once.
 macro_rules! poll {
     ($future:ident) => {
         poll_fn(|context| {
@@ -315,7 +315,7 @@ macro_rules! poll {
     };
 }
 
-/// A configuration whose first tenant has a guest with an `init` that may take some seconds.
+/// Changes a configuration so that the first tenant's guest may take some seconds for `init`.
 fn patient(text: &str) -> String {
     text.replacen("limits = {", "limits = { init = { fuel = 1000000000000, time_ms = 6000 },", 1).replacen(
         "[admin]",
@@ -331,7 +331,7 @@ fn a_start_does_not_wait_for_guests_and_a_slow_one_holds_up_nobody() {
     folder.configure(&patient(&text(&folder)));
     let mut served = Served::start_at_once(folder);
     assert_eq!(curl(&served, "shop.example", 1, &[]).output, ANSWER, "it is served at once");
-    // The other one's guest is opened beside it.
+    // The other tenant's guest opens meanwhile.
     let is_there = (0..10_000).any(|_| get(&served, "/api/tenants/blog").contains("\"state\":\"running\""));
     assert!(is_there && reconnects(&served, "blog") == (1, 5));
     for _ in 0..2 {
@@ -362,7 +362,7 @@ fn of_the_changes_that_wait_the_newest_is_made() {
     let configure =
         |guest: &str| served.folder.configure(&patient(&good.replacen("shop.wasm", &format!("{guest}.wasm"), 1)));
     let reloaded = served.runtime.block_on(async {
-        // Each is taken over as soon as it is asked for, but for the guests.
+        // Each change applies at once, except to the guests.
         configure("init-spins");
         let mut first = pin!(served.server.reload());
         assert!(poll!(first).is_none(), "the first has to wait for its guest");

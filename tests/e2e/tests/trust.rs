@@ -1,4 +1,4 @@
-//! A session never outlives, or crosses, the trust decision that it stands for.
+//! A session never outlives or crosses the trust decision behind it.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
@@ -52,7 +52,7 @@ fn a_chain_of_resumptions_ends_with_the_first_sessions_life() {
     }
 }
 
-/// A client's certificate and key in files, and the root that it comes from.
+/// Writes a client's certificate and key to files, and returns their root.
 fn client(house: &House, name: &str) -> (String, CertificateDer<'static>) {
     let mut root = CertificateParams::new(Vec::new()).unwrap();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -81,7 +81,8 @@ fn a_session_of_an_open_tenant_does_not_resume_where_a_certificate_is_required()
             assert_eq!(house.proxy().reconfigure(guest, &required(&house)).unwrap(), 1, "{guest} {version}");
             let ended = visit(&house, guest, &[version, "-sess_in", &session]);
             assert_eq!(ended.count("Reused, ") + ended.count(ANSWER.trim()), 0, "{guest} {version}: {}", ended.output);
-            // With a certificate it is a full handshake, whose session resumes without it being looked at again.
+            // With a certificate the handshake is full, and its session resumes without another check of the
+            // certificate.
             let ended = visit(&house, guest, &[version, "-sess_in", &session, "-cert", &certificate]);
             assert_eq!(
                 (ended.count("New, "), ended.count(ANSWER.trim())),

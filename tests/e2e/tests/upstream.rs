@@ -1,4 +1,4 @@
-//! The client role: sessions with upstreams that speak TLS, chosen by the guest and kept in a vault of their own.
+//! The client role: sessions with upstreams that speak TLS. The guest picks them, and a separate vault keeps them.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use innkeeper_proxy::core::{Callback, Miss};
 
 const VISITS: u64 = 20;
 
-/// A server with a tenant for the upstream, whose certificate is `shop.example`'s.
+/// Starts a server with a tenant for the upstream, which has the certificate of `shop.example`.
 fn served(guest: &str, upstream: impl FnOnce(PathBuf, PathBuf) -> TlsUpstream) -> (Served, TlsUpstream) {
     let mut folder = Folder::new();
     folder.component(guest);
@@ -24,8 +24,8 @@ fn tenant(folder: &Folder, guest: &str, upstream: &TlsUpstream, server_name: &st
     folder.tenant("shop", &format!("{guest}.wasm"), &upstream)
 }
 
-/// Visits one after another, each once the sessions of the one before are registered. Says how many upstream handshakes
-/// resumed.
+/// Makes visits one after another, each once the sessions of the previous one are registered. Returns the number of
+/// resumed upstream handshakes.
 fn visit(served: &Served, visits: u64) -> u64 {
     let before = served.settled("shop").upstream;
     for _ in 0..visits {
@@ -101,7 +101,7 @@ fn sessions_with_the_upstream_outlive_what_does_not_concern_them() {
     let (mut served, upstream) = served("rust-lru", |chain, key| TlsUpstream::openssl(&chain, &key, &["-tls1_2"]));
     served.folder.component("c-lru");
     assert_eq!(visit(&served, 3), 2);
-    // Bounds, another guest, other limits: the session goes on, each time.
+    // Bounds, another guest, other limits: each time the session stays.
     let bounds = |text: &str| text.replace("upstream = ", "connections = { max = 10 }\nupstream = ");
     let first = tenant(&served.folder, "rust-lru", &upstream, "back.example");
     let second = tenant(&served.folder, "c-lru", &upstream, "back.example");
@@ -116,7 +116,7 @@ fn sessions_with_the_upstream_outlive_what_does_not_concern_them() {
     // So is the same upstream after a revocation.
     assert!(served.server.proxy().revoke("shop").unwrap() > 0);
     assert_eq!(visit(&served, 2), 1);
-    // Without TLS there is no such cache.
+    // Without TLS the tenant has no client cache.
     served.reload(&(Folder::head() + &served.folder.tenant("shop", "c-lru.wasm", ""))).unwrap();
     assert!(served.settled("shop").client_cache.is_none());
     assert!(curl(&served, "shop.example", 1, &[]).is_success);

@@ -28,7 +28,7 @@ impl Plugged {
     }
 
     fn found(output: &[u8]) -> Option<usize> {
-        // As a host would, it takes the session out of the plug-in's memory.
+        // Copies the session out of the plug-in's memory, as a host would.
         (!output.is_empty()).then(|| output.to_vec().len())
     }
 }

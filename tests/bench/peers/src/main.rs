@@ -1,4 +1,4 @@
-//! Other ways to run a tenant's cache logic, each in a process of its own that is told by lines what to do:
+//! Other ways to run a tenant's cache logic, each in a separate process that reads its work from lines:
 //! `innkeeper-peers extism SESSIONS PLUGIN`, `lua SESSIONS`, `rhai SESSIONS`, `redis SESSIONS SOCKET`.
 
 mod extism;
@@ -13,7 +13,7 @@ use std::{
 
 use innkeeper_work::{Subject, serve};
 
-/// More than there will ever be, so that nothing is evicted while something else is measured.
+/// A maximum above any number of sessions here, so that no eviction disturbs a measurement.
 fn sessions_max(sessions: u32) -> u32 {
     sessions + 10_000
 }

@@ -1,5 +1,5 @@
-//! A Redis server over a Unix socket, told to forget the least recently used. Sessions are strings under partial key and id;
-//! beside them each partial key has the set of its ids.
+//! A Redis server over a Unix socket that evicts the least recently used. Sessions are strings under partial key and
+//! id. Each partial key also has a set of its ids.
 
 use innkeeper_work::{Named, SESSION, Subject};
 use redis::{Commands as _, Connection, RedisResult, pipe};

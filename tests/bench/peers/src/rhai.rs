@@ -1,5 +1,5 @@
-//! A script in Rhai, whose state the host holds for it. Keys are strings, since Rhai's maps have no other; sessions are shared
-//! bytes, so that none is copied where the script hands it on.
+//! A script in Rhai, whose state the host holds. Keys are strings, the only keys of Rhai's maps. Sessions are shared
+//! bytes, so that the script passes them on without a copy.
 
 use innkeeper_work::{Named, SESSION, Subject};
 use rhai::{AST, Array, CallFnOptions, Dynamic, Engine, FuncArgs, Map, Scope};

@@ -1,9 +1,9 @@
-//! What every subject of the benchmarks is made to do, and how it is timed: the same names, the same sessions, the same
-//! order, whether the subject is in this process or in another one.
+//! The load of every subject of the benchmarks, and its timing: the same names, the same sessions, the same order, in
+//! this process or in another one.
 //!
-//! A [`Round`] is one stretch of calls. Where calls can be repeated, the first half of them is not timed: it brings back into
-//! the processor's caches what the subjects before have displaced. Most of the others are timed together, which says what a
-//! call costs, and the last ones each by itself, which says how it varies. Names are made before the clock starts.
+//! A [`Round`] is one stretch of calls. If calls are repeatable, the first half is untimed: it refills the processor's
+//! caches after the subjects before. Most of the others are timed together, which gives the cost of a call. The last
+//! ones are timed singly, which gives its variation. Names are made before the clock starts.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 
@@ -17,24 +17,24 @@ pub use crate::{
     served::{parse_line, parse_reply, request, serve},
 };
 
-/// What every subject keeps under each name.
+/// The session under every name.
 pub const SESSION: [u8; 300] = [7; 300];
 
-/// Calls at the end of a round that are timed each by itself.
+/// The number of calls at the end of a round that are timed singly.
 pub const SINGLES: usize = 16;
 
-/// What a session is filed under.
+/// The name of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// Whom it is with.
+    /// The peer of the session.
     pub partial: Vec<u8>,
     /// Its id.
     pub id: [u8; 32],
 }
 
 impl Named {
-    /// The name of a session by its number, among `sessions`. The first half are each with a peer of their own, the second
-    /// half ten with each peer; from `sessions` on nobody has been registered.
+    /// Makes the name of a session from its number, among `sessions`. In the first half each session has its own peer;
+    /// in the second half each peer has ten sessions. Numbers from `sessions` on are unregistered.
     pub fn new(number: u32, sessions: u32) -> Self {
         let half = sessions / 2;
         let partial = match number {
@@ -48,22 +48,22 @@ impl Named {
     }
 }
 
-/// What is done in a round.
+/// The call of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
-    /// Finds sessions that are there.
+    /// Finds registered sessions.
     LookupHit,
-    /// Asks for sessions that nobody has registered.
+    /// Asks for unregistered sessions.
     LookupMiss,
-    /// Finds sessions and gives each away; they are registered before the clock starts.
+    /// Takes sessions, which are registered before the clock starts.
     Take,
-    /// Registers sessions anew under names that are there.
+    /// Registers sessions anew under existing names.
     Update,
-    /// Forgets sessions, registered before the clock starts.
+    /// Deletes sessions, which are registered before the clock starts.
     Delete,
-    /// Gives the session of a peer that has one.
+    /// Selects the session of a peer with one.
     SelectOne,
-    /// Gives the sessions of a peer that has ten.
+    /// Selects the sessions of a peer with ten.
     SelectTen,
     /// Visits every session.
     Foldl,
@@ -96,7 +96,7 @@ impl Work {
         }
     }
 
-    /// Whether it can be done again with the same sessions.
+    /// True if it can be repeated with the same sessions.
     fn is_repeatable(self) -> bool {
         !matches!(self, Self::Take | Self::Delete)
     }
@@ -107,35 +107,35 @@ impl Work {
     }
 }
 
-/// A cache of some kind, as one thread sees it.
+/// A cache of some kind, for one thread.
 ///
-/// What changes it may be behind: [`Subject::settle`] waits until it is done, and its time counts.
+/// Changes may be asynchronous: [`Subject::settle`] waits for them, and its time counts.
 pub trait Subject {
     /// Files [`SESSION`] under a name.
     fn update(&mut self, name: &Named);
     /// Waits until every change so far has been made.
     fn settle(&mut self) {}
-    /// Says how many bytes are under a name.
+    /// Returns the number of bytes under a name.
     fn lookup(&mut self, name: &Named) -> Option<usize>;
-    /// Says how many bytes were under a name, under which there is nothing then.
+    /// Removes the session under a name, and returns its number of bytes.
     fn take(&mut self, name: &Named) -> Option<usize>;
-    /// Forgets what is under a name.
+    /// Deletes the session under a name.
     fn delete(&mut self, name: &Named);
-    /// Says how many sessions there are with a peer, all of which it has got hold of.
+    /// Gets all sessions of a peer, and returns their number.
     fn select(&mut self, partial: &[u8]) -> usize;
-    /// Says how many sessions there are, all of which it has got hold of.
+    /// Gets all sessions, and returns their number.
     fn foldl(&mut self) -> usize;
-    /// Whether it can do a work at all.
+    /// True if the subject can do a work at all.
     fn can(&self, _work: Work) -> bool {
         true
     }
 }
 
-/// Files the sessions that a benchmark begins with.
+/// Stores the sessions that a benchmark begins with.
 pub fn fill(subject: &mut dyn Subject, sessions: u32) {
     for number in 0..sessions {
         subject.update(&Named::new(number, sessions));
-        // What is posted has a place to wait, and places are bounded.
+        // The mailbox is bounded.
         if number % 512 == 511 {
             subject.settle();
         }
@@ -143,19 +143,19 @@ pub fn fill(subject: &mut dyn Subject, sessions: u32) {
     subject.settle();
 }
 
-/// What came of one stretch of calls.
+/// The result of one stretch of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Round {
-    /// What a call took, of those timed together.
+    /// The mean time of the calls that were timed together.
     pub ns: f64,
-    /// What each call took that was timed by itself, the clock's own time included.
+    /// The times of the calls that were timed singly, including the clock's own time.
     pub singles_ns: Vec<u64>,
 }
 
-/// Has a subject do so much work, and times it.
+/// Times a stretch of work in a subject.
 ///
 /// # Panics
-/// When the subject does not have what it ought to have: its time would mean nothing.
+/// If the subject lacks a session that it should have: its time would mean nothing.
 pub fn round(subject: &mut dyn Subject, work: Work, numbers: &[u32], sessions: u32) -> Round {
     let names: Vec<Named> = numbers.iter().map(|number| Named::new(*number, sessions)).collect();
     if matches!(work, Work::Take | Work::Delete) {
@@ -180,7 +180,7 @@ pub fn round(subject: &mut dyn Subject, work: Work, numbers: &[u32], sessions: u
     Round { ns, singles_ns: singly.iter().map(single).collect() }
 }
 
-/// What changes a cache has ended once the change has been made.
+/// Waits until a change has been made, for works that change a cache.
 fn settle(subject: &mut dyn Subject, work: Work) {
     if matches!(work, Work::Take | Work::Update | Work::Delete) {
         subject.settle();

@@ -1,26 +1,26 @@
-//! Which sessions are asked for, in which order: the same for every subject of a round.
+//! The sessions of a round and their order, the same for every subject.
 
 use crate::Work;
 
-/// How often each session is asked for.
+/// The distribution of requests over sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Keys {
-    /// As often as any other.
+    /// Every session is equally likely.
     Uniform,
-    /// As clients come back: the n-th as often as 1/n of the first.
+    /// Like returning clients: the n-th session comes 1/n as often as the first.
     Zipf,
 }
 
-/// Draws the numbers of sessions. The same seed draws the same.
+/// Draws numbers of sessions. Equal seeds draw equal numbers.
 pub struct Numbers {
     sessions: u32,
     state: u64,
-    /// For each session by its rank: the share of all draws that it and those before it have.
+    /// The cumulated shares of all draws, by a session's rank.
     shares: Vec<f64>,
 }
 
 impl Numbers {
-    /// Draws among so many sessions, at least twenty.
+    /// Makes a source of numbers below `sessions`, which is twenty at least.
     pub fn new(sessions: u32, seed: u64) -> Self {
         let mut sum = 0.0;
         let mut shares: Vec<f64> = (1..=sessions)
@@ -33,13 +33,13 @@ impl Numbers {
         Self { sessions, state: seed | 1, shares }
     }
 
-    /// So many numbers for a work.
+    /// Draws a count of numbers for a work.
     pub fn draw(&mut self, work: Work, keys: Keys, count: usize) -> Vec<u32> {
         let (sessions, half) = (self.sessions, self.sessions / 2);
         match work {
             Work::LookupHit | Work::Update => (0..count).map(|_| self.one(keys)).collect(),
             Work::LookupMiss => (0..count).map(|_| sessions + self.below(sessions)).collect(),
-            // Each once: what is taken is gone.
+            // Each once: a taken session is gone.
             Work::Take | Work::Delete => (0..count as u32).map(|number| sessions + number).collect(),
             Work::SelectOne => (0..count).map(|_| self.below(half)).collect(),
             Work::SelectTen => (0..count).map(|_| half + self.below(half / 10 * 10)).collect(),
@@ -53,7 +53,7 @@ impl Numbers {
             Keys::Zipf => {
                 let share = self.below(1 << 31) as f64 / f64::from(1_u32 << 31);
                 let rank = self.shares.partition_point(|own| *own <= share);
-                // Ranks lie scattered over the sessions; the step has no divisor in common with any of their numbers here.
+                // Scatters the ranks over the sessions; the step is coprime with every number of sessions here.
                 (rank as u64 * 7_919 % u64::from(self.sessions)) as u32
             }
         }

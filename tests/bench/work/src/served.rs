@@ -1,16 +1,16 @@
-//! A subject in a process of its own: a line says what to do, a line says how long it took.
+//! A subject in a separate process: one line requests work, one line replies with its times.
 //!
-//! A request is the work's name and the numbers of its sessions; a reply is what a call took of those timed together, in
-//! picoseconds so that it is a whole number, and then what each of the others took in nanoseconds.
+//! A request is the work's name and the numbers of its sessions. A reply is the mean time of the calls timed together,
+//! in whole picoseconds, followed by the time of each single call in nanoseconds.
 
 use std::io::{self, BufRead, Write};
 
 use crate::{Round, Subject, Work, fill, round};
 
-/// Has a subject serve requests until there are none, after it has been filled.
+/// Fills a subject, and lets it serve requests until the input ends.
 ///
 /// # Errors
-/// When a stream fails, or a line is no request.
+/// If a stream fails, or a line is no request.
 pub fn serve(
     subject: &mut dyn Subject,
     sessions: u32,
@@ -33,13 +33,13 @@ pub fn serve(
     Ok(())
 }
 
-/// The line that asks for some work.
+/// Formats the request for some work.
 pub fn request(work: Work, numbers: &[u32]) -> String {
     let numbers: String = numbers.iter().map(|number| format!(" {number}")).collect();
     format!("{}{numbers}", work.name())
 }
 
-/// What a line asks for, if it asks for anything.
+/// Parses a request line.
 pub fn parse_line(line: &str) -> Option<(Work, Vec<u32>)> {
     let mut words = line.split(' ');
     let work = Work::named(words.next()?)?;
@@ -47,7 +47,7 @@ pub fn parse_line(line: &str) -> Option<(Work, Vec<u32>)> {
     numbers.filter(|numbers| !numbers.is_empty()).map(|numbers| (work, numbers))
 }
 
-/// What a line tells of a round, if it tells of one.
+/// Parses a reply line.
 pub fn parse_reply(line: &str) -> Option<Round> {
     let numbers: Option<Vec<u64>> = line.trim_end().split(' ').map(|word| word.parse().ok()).collect();
     let numbers = numbers?;

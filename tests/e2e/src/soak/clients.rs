@@ -1,4 +1,4 @@
-//! Every kind of client, each with tenants of its own, until it is over; and what they count.
+//! Every kind of client, each with its own tenants, until the end, and their counts.
 
 use std::{
     fmt,
@@ -25,15 +25,15 @@ use tokio_rustls::TlsConnector;
 use super::stage::{Target, server_name};
 use crate::{ANSWER, REQUEST, Reachable, curl, run};
 
-/// What one kind of client has counted.
+/// The counts of one kind of client.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     client: &'static str,
     pub(super) handshakes: u64,
-    /// For clients that can tell.
+    /// The number of resumed handshakes, for clients that know it.
     pub(super) resumed: Option<u64>,
     pub(super) failed: u64,
-    /// What was said of the first failure.
+    /// The message of the first failure.
     said: String,
 }
 
@@ -80,7 +80,7 @@ pub(super) fn s_times(address: SocketAddr, is_over: &AtomicBool) -> Counts {
         }
         let args = ["s_time", "-connect", &address, "-reuse", "-www", "/", "-time", "2", version];
         let ended = run("openssl", &args, "");
-        // Before the reuse it makes one connection of its own.
+        // Before the reuse it makes one more connection.
         let made: u64 = ended
             .output
             .lines()

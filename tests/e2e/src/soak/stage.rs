@@ -1,4 +1,4 @@
-//! The server under soak, in a process of its own, with its tenants, their upstreams, and the changes made to it.
+//! The server under soak, in a separate process, with its tenants, their upstreams, and its changes.
 
 use std::{
     fmt,
@@ -38,13 +38,13 @@ pub(super) struct Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // One that has ended needs no end.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where clients connect, and what they trust.
+/// The address for clients, and the certificates they trust.
 pub(super) struct Target {
     address: SocketAddr,
     authorities: PathBuf,
@@ -80,7 +80,7 @@ impl Stage {
         folder.write("js-lru.wasm", javascript());
         (0..TENANTS).chain([90]).for_each(|number| certify(&folder, &authority, number));
         let own = (folder.file("t00.pem"), folder.file("t00.key"));
-        // It would cut off connections that are held open, and have not sent a request yet.
+        // The default would cut off open connections without a request.
         let session = "ssl_session_cache shared:s:10m; keepalive_timeout 0; client_header_timeout 2h;";
         let upstream = TlsUpstream::nginx(&own.0, &own.1, session);
         folder.configure(&configuration(&folder, &upstream, 0));
@@ -92,7 +92,7 @@ impl Stage {
         Target { address: self.address, authorities: self.authorities() }
     }
 
-    /// Writes another configuration, has it read, and waits until that is done.
+    /// Writes another configuration, reloads it, and waits for the end of the reload.
     pub(super) fn reload(&mut self, tick: u64) {
         if tick.is_multiple_of(6) {
             certify(&self.folder, &self.authority, 7);
@@ -101,7 +101,7 @@ impl Stage {
         self.folder.configure(&configuration(&self.folder, &self.upstream, tick));
         let sent = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "the server runs");
-        // JavaScript takes its time to be compiled.
+        // JavaScript takes long to compile.
         let waits = 0..1_000_000;
         let is_done = |_: &u64| self.metric("innkeeper_config_last_reload_timestamp_seconds") > before;
         assert!(waits.into_iter().any(|number| is_done(&number)), "the server reloads");
@@ -109,7 +109,7 @@ impl Stage {
         self.reloads += 1;
     }
 
-    /// Has one tenant's guest exchanged for what its file has: in turn each of the honest ones.
+    /// Upgrades one tenant's guest to the component in its file, in turn for each of the honest tenants.
     pub(super) fn upgrade(&mut self, number: u64) {
         let tenant = usize::try_from(number).unwrap_or_default() % HOSTILE;
         let path = format!("/api/tenants/t{tenant:02}/upgrade");
@@ -143,7 +143,7 @@ impl Stage {
         own.filter(|line| line.contains(label)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
-    /// Figures after a minute. Sums of counters that caches keep lose what a cache that was opened anew had counted.
+    /// Figures after a minute. A cache that opens anew begins its counters at zero, so sums may shrink.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts, as Prometheus has them")]
     pub(super) fn reading(&self, minute: u64) -> Reading {
         let text = self.ask("GET", "/metrics");
@@ -173,7 +173,7 @@ impl Stage {
     }
 }
 
-/// What the server tells of itself.
+/// The server's metrics.
 pub(super) struct Reading {
     minute: u64,
     pub(super) resident_mib: u64,
@@ -211,14 +211,14 @@ impl fmt::Display for Reading {
 
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).expect("no name is a good list of names");
-    // Certificates whose names are alike would be taken for their own issuers.
+    // Certificates with equal names would pass for their own issuers.
     params.distinguished_name.push(DnType::CommonName, "soak authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key can be made");
     CertifiedIssuer::self_signed(params, key).expect("a certificate can be made")
 }
 
-/// Makes a tenant's certificate, or another in its place.
+/// Makes a tenant's certificate, or replaces it.
 fn certify(folder: &Folder, authority: &CertifiedIssuer<'static, KeyPair>, number: usize) {
     let names = vec![server_name(number), format!("*.{}", server_name(number))];
     let key = KeyPair::generate().expect("a key can be made");
@@ -257,7 +257,7 @@ fn configuration(folder: &Folder, upstream: &TlsUpstream, tick: u64) -> String {
         let name = format!("t{number:02}");
         let tenant = folder.tenant(&name, &format!("{guest}.wasm"), &more);
         let class = if guest == "js-lru" { "size_class = \"large\"\ncomponent" } else { "component" };
-        // Vaults that are full within the first minute, so that what grows later is something else.
+        // Vaults fill up within the first minute, so any later growth has another cause.
         let tenant = tenant.replace("limits = {", "limits = { sessions = 500,");
         text += &tenant.replace("\ncomponent", &format!("\n{class}"));
     }
@@ -274,7 +274,7 @@ fn javascript() -> Vec<u8> {
     built.unwrap_or_else(|error| panic!("js-lru was not built: {error}")).bytes
 }
 
-/// Starts the binary that lies beside this one, and reads from its log where it listens.
+/// Starts the binary beside this one, and reads its addresses from its log.
 fn start(folder: &Folder) -> (Child, SocketAddr, SocketAddr) {
     let own = std::env::current_exe().expect("this program has a path");
     let binary = own.with_file_name("innkeeper");
@@ -289,7 +289,7 @@ fn start(folder: &Folder) -> (Child, SocketAddr, SocketAddr) {
         address_in(&line)
     };
     let addresses = (address_after("listening"), address_after("admin page on"));
-    // What it logs later is shown.
+    // Shows its later warnings and errors.
     std::thread::spawn(move || lines.filter(|line| line.contains("WARN") || line.contains("ERROR")).for_each(show));
     (child, addresses.0, addresses.1)
 }

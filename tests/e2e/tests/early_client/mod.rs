@@ -1,4 +1,4 @@
-//! A client that sends early data in pieces of its own choice, and offers its session under any name.
+//! A client that sends early data in pieces of any size, and offers its session under any name.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -17,14 +17,14 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject as _},
 };
 
-/// In what pieces a client's bytes are sent.
+/// The pieces of a client's bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pieces {
-    /// All that there is.
+    /// Everything at once.
     Whole,
-    /// Each record in a segment of its own.
+    /// Each record in a separate segment.
     Records,
-    /// Each byte in a segment of its own.
+    /// Each byte in a separate segment.
     Bytes,
 }
 
@@ -45,7 +45,7 @@ impl Pieces {
     }
 }
 
-/// How long the first record is, with its header.
+/// The length of the first record, with its header.
 fn record_len(bytes: &[u8]) -> usize {
     5 + usize::from(u16::from_be_bytes([bytes[3], bytes[4]]))
 }
@@ -84,7 +84,7 @@ impl Client {
     /// Begins a connection. Each part of the early data is a record.
     ///
     /// # Panics
-    /// When there is early data and no session that allows it.
+    /// If early data is given and no session allows it.
     pub(crate) fn visit(&self, house: &House, name: &str, pieces: Pieces, early_data: &[&[u8]]) -> Visit {
         let server_name = ServerName::try_from(name.to_owned()).unwrap();
         let mut tls = ClientConnection::new(Arc::clone(&self.config), server_name).unwrap();
@@ -109,13 +109,13 @@ pub(crate) struct Visit {
     is_closed: bool,
 }
 
-/// What a client has seen of a connection.
+/// A client's view of a connection.
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) kind: HandshakeKind,
     pub(crate) is_accepted: bool,
     pub(crate) answer: Vec<u8>,
-    /// Whether the end was announced.
+    /// True if the server announced the end.
     pub(crate) is_closed: bool,
 }
 
@@ -125,7 +125,7 @@ impl Visit {
         self.finish_after(0, request)
     }
 
-    /// Completes the handshake, sends a request once so much has come, and reads to the end.
+    /// Completes the handshake, sends a request after `answered` bytes, and reads to the end.
     pub(crate) fn finish_after(mut self, answered: usize, request: &str) -> io::Result<Seen> {
         self.send_hello()?;
         while self.tls.is_handshaking() || self.seen.len() < answered {
@@ -149,8 +149,8 @@ impl Visit {
         self.stream.peek(&mut [0]).map(|_| ())
     }
 
-    /// The ClientHello goes first. In pieces, what comes after it is sent only once the server is at work on it: so it arrives while
-    /// the server waits for it.
+    /// Sends the ClientHello first. In pieces, the rest follows once the server works on it, and so arrives while the
+    /// server waits.
     fn send_hello(&mut self) -> io::Result<()> {
         let bytes = self.waiting();
         let (hello, rest) = bytes.split_at(record_len(&bytes));
@@ -161,7 +161,7 @@ impl Visit {
         self.send(rest)
     }
 
-    /// Sends what there is, and reads once. False at the end.
+    /// Sends pending bytes, and reads once. Returns false at the end.
     fn go_on(&mut self) -> io::Result<bool> {
         let bytes = self.waiting();
         self.send(&bytes)?;
@@ -189,7 +189,7 @@ impl Visit {
     }
 }
 
-/// A store that knows one server only, whatever its name.
+/// A store that returns the same sessions for every server name.
 #[derive(Debug)]
 struct OneName(ClientSessionMemoryCache);
 

@@ -1,9 +1,9 @@
-//! A cache of byte strings that forgets the least recently used: the logic of the Rust guest `lru`, where the guest keeps the
-//! sessions itself.
+//! A cache of byte strings that evicts the least recently used: the logic of the Rust guest `lru`, for a guest that keeps
+//! the sessions itself.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// What a session is filed under: whom it is with, and its id.
+/// The key of a session: the peer, and the session's id.
 pub type Key = (Vec<u8>, Vec<u8>);
 
 /// The cache.
@@ -29,7 +29,7 @@ struct Node {
 const NONE: usize = usize::MAX;
 
 impl Lru {
-    /// An empty cache for so many sessions.
+    /// Makes an empty cache for a number of sessions.
     pub fn new(sessions_max: usize) -> Self {
         Self {
             sessions_max,
@@ -42,7 +42,7 @@ impl Lru {
         }
     }
 
-    /// Files a session, in place of the one under its key, and of the least recently used if there is no room.
+    /// Stores a session. It replaces the one under its key, or the least recently used one if the cache is full.
     pub fn update(&mut self, key: Key, session: Vec<u8>) {
         self.delete(&key);
         if self.places.len() >= self.sessions_max && self.front != NONE {
@@ -65,7 +65,7 @@ impl Lru {
         self.places.insert(key, place);
     }
 
-    /// Forgets the session under a key, and gives it.
+    /// Removes and returns the session under a key.
     pub fn delete(&mut self, key: &Key) -> Option<Vec<u8>> {
         let place = self.places.remove(key)?;
         self.keys.remove(key);

@@ -1,5 +1,5 @@
-//! The same logic as an Extism plug-in: bytes in, bytes out. Lists of byte strings cross as each one's length, in two bytes,
-//! and then itself.
+//! The same logic as an Extism plug-in: bytes in, bytes out. In a list each byte string follows its length in two
+//! bytes.
 
 use std::cell::RefCell;
 
@@ -45,7 +45,7 @@ pub fn delete(input: Vec<u8>) -> FnResult<()> {
     Ok(())
 }
 
-/// Nothing where there is none: no session is empty.
+/// Empty output means a miss: no session is empty.
 #[plugin_fn]
 pub fn take(input: Vec<u8>) -> FnResult<Vec<u8>> {
     Ok(CACHE.with_borrow_mut(|cache| cache.delete(&key(&mut &*input)).unwrap_or_default()))
@@ -69,7 +69,7 @@ pub fn foldl(_: ()) -> FnResult<Vec<u8>> {
     Ok(output)
 }
 
-/// Nothing where there is none: no session is empty.
+/// Empty output means a miss: no session is empty.
 #[plugin_fn]
 pub fn lookup(input: Vec<u8>) -> FnResult<Vec<u8>> {
     Ok(CACHE.with_borrow_mut(|cache| cache.lookup(&key(&mut &*input)).map(<[u8]>::to_vec).unwrap_or_default()))
