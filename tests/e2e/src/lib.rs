@@ -32,7 +32,7 @@ pub use crate::{
     client_hello::{ClientHello, first_record},
     flaky::flaky,
     gated::Gate,
-    programs::{Ended, Reachable, Waiting, address_in, curl, many, openssl, python, run},
+    programs::{Ended, Reachable, Waiting, address_in, curl, many, openssl, python, reconnects, run},
     served::{Folder, Served, TOKEN},
     servers::TlsUpstream,
     upstream::{ANSWER, REQUEST},

@@ -139,6 +139,12 @@ pub fn openssl(house: &impl Reachable, server_name: &str, args: &[&str]) -> Ende
     run("openssl", &all, REQUEST)
 }
 
+/// Makes six handshakes with `NAME.example` by `openssl s_client`, and returns the numbers of new and of resumed ones.
+pub fn reconnects(at: &impl Reachable, name: &str) -> (usize, usize) {
+    let ended = openssl(at, &format!("{name}.example"), &["-tls1_2", "-no_ticket", "-reconnect"]);
+    (ended.count("New, "), ended.count("Reused, "))
+}
+
 /// A silent connection: `openssl s_client`, which waits for its input.
 pub struct Waiting(Child);
 

@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use innkeeper_e2e::{ANSWER, Gate, House, curl, openssl};
+use innkeeper_e2e::{ANSWER, Gate, House, curl, reconnects};
 use innkeeper_proxy::{
     Change, ListenerConfig, ProxyLimits, TenantBounds, TenantError, TenantFront, Upstream, Wanted, What,
     core::{CacheConfig, CacheState, Callback, Guest, Limits, NativeLru, Role, SizeClass},
@@ -50,12 +50,6 @@ fn renew(house: &House) -> Vec<Change> {
     let wanted = vec![Wanted::Kept(SLOW.into()), Wanted::Set(Box::new(front))];
     house.block_on(house.proxy().apply(listeners(), ProxyLimits::default(), wanted)).unwrap()
 }
-
-fn reconnects(house: &House, guest: &str) -> (usize, usize) {
-    let ended = openssl(house, &format!("{guest}.example"), &["-tls1_2", "-no_ticket", "-reconnect"]);
-    (ended.count("New, "), ended.count("Reused, "))
-}
-
 /// Checks that others proceed while a change of the slow tenant's guest waits at a gate, and that the tenant itself
 /// proceeds without its guest.
 ///

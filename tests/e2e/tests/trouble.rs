@@ -8,7 +8,7 @@ use std::{
     task::Poll,
 };
 
-use innkeeper_e2e::{ANSWER, Folder, Served, TOKEN, curl, openssl, run};
+use innkeeper_e2e::{ANSWER, Folder, Served, TOKEN, curl, openssl, reconnects, run};
 use innkeeper_proxy::{Change, What, core::CacheState};
 use innkeeper_serve::{Reloaded, Standing};
 use serde_json::Value;
@@ -41,12 +41,6 @@ fn start(folder: Folder) -> Served {
 
 fn reload(served: &Served) -> Reloaded {
     served.runtime.block_on(served.server.reload()).unwrap()
-}
-
-/// The numbers of new and of resumed handshakes among six.
-fn reconnects(served: &Served, name: &str) -> (usize, usize) {
-    let ended = openssl(served, &format!("{name}.example"), &["-tls1_2", "-no_ticket", "-reconnect"]);
-    (ended.count("New, "), ended.count("Reused, "))
 }
 
 /// True if a tenant serves the certificate that its file has now.
