@@ -107,6 +107,11 @@ pub trait Intercept: Send {
     fn memory_bytes(&self, inner: &dyn Callbacks) -> Option<usize> {
         inner.memory_bytes()
     }
+
+    /// Checks that the running thread can call the guest.
+    fn check_thread(&self, inner: &dyn Callbacks) -> Result<(), Fault> {
+        inner.check_thread()
+    }
 }
 
 /// The change that a closure makes: it runs before every callback.
@@ -202,6 +207,10 @@ impl<I: Intercept> Callbacks for Intercepted<I> {
     fn foldl(&mut self, call: &mut Call, fun: FoldFun, acc: Acc, cache: CacheRef) -> Result<Acc, Fault> {
         self.by.before(call)?;
         self.by.foldl(&mut *self.inner, call, fun, acc, cache)
+    }
+
+    fn check_thread(&self) -> Result<(), Fault> {
+        self.by.check_thread(&*self.inner)
     }
 
     fn memory_bytes(&self) -> Option<usize> {
