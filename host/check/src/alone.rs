@@ -3,9 +3,9 @@
 use innkeeper_core::{Fault, Property, Role, Solo, Unopened};
 
 use crate::{
-    Failure, Subject,
-    case::same,
-    play::{Name, Op, Play, name, unexpected},
+    failure::{Failure, same, unexpected},
+    play::{Name, Op, Play, name},
+    subject::Subject,
 };
 
 /// More than any of these cases registers.
@@ -16,7 +16,7 @@ fn few(partials: u32) -> impl Iterator<Item = Name> {
     (0..partials).flat_map(|partial| (0..4).map(move |id| name(partial, id)))
 }
 
-/// With room for more, a guest keeps what it is given.
+/// Fails if a guest evicted anything while there was room.
 fn keeps_all(play: &Play<'_>) -> Result<(), Failure> {
     let expected = "below the maximum, with four sessions of each partial key at most, nothing is evicted";
     let failure = || Failure::new(expected, format!("evictions: {}", play.evicted));
@@ -26,7 +26,7 @@ fn keeps_all(play: &Play<'_>) -> Result<(), Failure> {
 pub(crate) fn empty(subject: &Subject) -> Result<(), Failure> {
     let mut play = Play::open(subject, SESSIONS_MAX)?;
     play.run([Op::Size, Op::Lookup(name(1, 1)), Op::Select(1), Op::Fold])?;
-    // Once it has been used and emptied, it is empty again.
+    // Emptied after use, it is empty again.
     play.run(few(2).map(Op::Update).chain(few(2).map(Op::Delete)))?;
     play.run([Op::Size, Op::Lookup(name(1, 1)), Op::Select(1), Op::Fold])
 }
@@ -36,7 +36,7 @@ pub(crate) fn lookup(subject: &Subject) -> Result<(), Failure> {
     play.run(few(25).map(Op::Update))?;
     keeps_all(&play)?;
     play.run(few(25).map(Op::Lookup))?;
-    // Backwards, again, and beside keys that were never registered.
+    // Backwards, again, and beside unknown keys.
     let mut names: Vec<Name> = few(25).collect();
     names.reverse();
     play.run(names.into_iter().map(Op::Lookup))?;
@@ -148,7 +148,7 @@ pub(crate) fn maximum(subject: &Subject) -> Result<(), Failure> {
     play.run(few(5).map(Op::Update))?;
     keeps_all(&play)?;
     same("sessions held", play.len(), MAX as usize)?;
-    // Known keys again: nothing has to go for them.
+    // Known keys again: no session has to go for them.
     play.run(few(2).map(Op::Update))?;
     keeps_all(&play)?;
     for partial in 5..25 {
@@ -167,7 +167,7 @@ pub(crate) fn died(subject: &Subject) -> Result<(), Failure> {
     let mut play = Play::open(subject, SESSIONS_MAX)?;
     play.run(few(3).map(Op::Update))?;
     for name in [name(1, 0), name(1, 3), name(2, 2)] {
-        // The vault has lost it; the guest is asked for others meanwhile, and then told.
+        // The vault has lost it. The guest answers for others meanwhile, and then gets the `delete`.
         play.forget(name);
         play.run([Op::Update(Name { id: 9, ..name }), Op::Delete(Name { id: 9, ..name }), Op::Delete(name)])?;
     }

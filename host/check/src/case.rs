@@ -1,43 +1,20 @@
-//! What a case is, the list of all, and how they are run.
+//! The list of all cases, and the runs over it.
 
 use std::{
-    fmt::Debug,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
     time::Duration,
 };
 
-use innkeeper_core::{Guest, Limits, Property};
 use serde::Serialize;
 
-use crate::{alone, random, served, weight};
+use crate::{alone, failure::Failure, random, served, subject::Subject, weight};
 
-/// A guest, and the limits and properties it is opened with.
-#[derive(Clone)]
-pub struct Subject {
-    /// The guest.
-    pub guest: Arc<dyn Guest>,
-    /// Its limits. Those of time are widened, so that a busy machine fails no case.
-    pub limits: Limits,
-    /// The operator's settings for it.
-    pub properties: Vec<Property>,
-    /// Who is shown each call of an instance alone, as one line, if anyone.
-    pub trace: Option<fn(&str)>,
-}
-
-impl Subject {
-    /// A guest without properties, not traced.
-    pub fn new(guest: Arc<dyn Guest>, limits: Limits) -> Self {
-        Self { guest, limits, properties: Vec::new(), trace: None }
-    }
-}
-
-/// How much is checked.
+/// The extent of a check.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which cases: those whose name begins with one of these. All, when empty.
+    /// The cases whose name begins with one of these; empty for all.
     pub only: Vec<String>,
-    /// How many random sequences of calls each case of random calls tries.
+    /// Random sequences of calls that each case of random calls tries.
     pub runs: u32,
 }
 
@@ -49,7 +26,7 @@ impl Default for Options {
 
 /// One behaviour and its check.
 pub struct Case {
-    /// Its number, from which side it looks, and what must hold.
+    /// Its number, its side, and the rule that must hold.
     pub name: &'static str,
     pub(crate) check: Check,
 }
@@ -129,13 +106,13 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// Runs it. What panics on the way fails it.
+    /// Runs it. A panic fails it.
     ///
     /// # Errors
-    /// What was expected and what was seen.
+    /// When the guest breaks the rule: what was expected and what was seen.
     pub fn run(&self, subject: &Subject, options: &Options) -> Result<(), Failure> {
         let mut subject = subject.clone();
-        // Nothing may fail because the machine is busy, or because the clock stands still.
+        // A busy machine or a clock that stands still must fail nothing.
         for grant in [&mut subject.limits.read, &mut subject.limits.write, &mut subject.limits.whole] {
             grant.time = Duration::from_secs(20);
         }
@@ -155,68 +132,38 @@ impl Case {
     }
 }
 
-/// What a case expected of a guest, and what it saw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// What should have been.
-    pub expected: String,
-    /// What was.
-    pub seen: String,
-    /// The calls that led there, the last one last; as few as show it, where the calls were random.
-    pub calls: Vec<String>,
-}
-
-impl Failure {
-    pub(crate) fn new(expected: impl Into<String>, seen: impl Into<String>) -> Self {
-        Self { expected: expected.into(), seen: seen.into(), calls: Vec::new() }
-    }
-}
-
-/// Fails when what was seen is not what was expected.
-pub(crate) fn same<T: PartialEq<U> + Debug, U: Debug>(what: &str, seen: T, expected: U) -> Result<(), Failure> {
-    if seen == expected {
-        return Ok(());
-    }
-    Err(Failure::new(format!("{what}: {expected:?}"), format!("{seen:?}")))
-}
-
-/// Fails when something does not hold.
-pub(crate) fn holds(what: &str, does_hold: bool) -> Result<(), Failure> {
-    if does_hold { Ok(()) } else { Err(Failure::new(what, "not so")) }
-}
-
-/// What came of one case.
+/// The result of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseReport {
     /// The case's name.
     pub name: &'static str,
-    /// Whether the guest behaves.
+    /// True if the guest keeps the rule.
     pub is_passed: bool,
-    /// How it does not.
+    /// The violation, if any.
     pub failure: Option<Failure>,
 }
 
-/// What came of all.
+/// The results of all cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The cases that were run, in order.
+    /// The cases that ran, in order.
     pub cases: Vec<CaseReport>,
 }
 
 impl Report {
-    /// Whether some case was run, and none failed.
+    /// True if some case ran and none failed.
     pub fn is_passed(&self) -> bool {
         !self.cases.is_empty() && self.failed() == 0
     }
 
-    /// How many cases failed.
+    /// The number of failed cases.
     pub fn failed(&self) -> usize {
         self.cases.iter().filter(|case| !case.is_passed).count()
     }
 }
 
-/// Runs the cases over a guest, and tells of each as it ends. Seconds for a compiled guest, a minute for one that brings an
-/// interpreter. Starts threads, which have ended when it returns.
+/// Runs the cases over a guest and reports each as it ends. Takes seconds for a compiled guest, a minute for one with an
+/// interpreter. Starts threads, which end before it returns.
 pub fn check(subject: &Subject, options: &Options, on_case: &mut dyn FnMut(&CaseReport)) -> Report {
     let is_asked = |case: &&Case| options.only.is_empty() || options.only.iter().any(|own| case.name.starts_with(own));
     let mut report = Report { cases: Vec::new() };

@@ -1,78 +1,39 @@
-//! What a guest costs: fuel and time of each callback at several numbers of sessions, memory, growth, a fresh instance, and
+//! Prices of a guest: fuel and time of each callback at several numbers of sessions, memory, growth, a fresh instance, and
 //! a replay, beside the native floor and a call that does nothing.
 //!
 //! Fuel is exact and the same on every machine, so [`compare`] with an older run may gate a change. Time informs.
-//! Keys, their order and the number of calls are the same in every run: what ends a row early is a bound on its calls or
-//! its fuel, and one of time only where a machine is very slow.
+//! Keys, their order and the number of calls are the same in every run. A bound on calls or fuel ends a row early; a bound
+//! on time does so only on a very slow machine.
 
-mod row;
-mod bench;
-mod populated;
+mod options;
 mod stopwatch;
+mod row;
+mod prices;
+mod populated;
+mod bench;
 mod baseline;
 mod svg;
 
 use std::{sync::Arc, time::Duration};
 
-use innkeeper_core::{Claim, Fault, Guest, Host, Level, LimitError, Limits, NativeLru, Property, Role, SessionInfo};
-use serde::{Deserialize, Serialize};
+use innkeeper_core::{Claim, Fault, Guest, Host, Level, LimitError, Limits, NativeLru, SessionInfo};
 
 pub use self::{
     baseline::{BaselineError, Growth, compare},
+    options::PriceOptions,
+    prices::{Churn, Memory, Population, Prices, Replay},
     row::{Item, Price},
     stopwatch::Spread,
     svg::svg,
 };
 use self::{
     bench::Bench,
-    populated::Populated,
+    populated::{Populated, ROOM},
     row::Bounds,
     stopwatch::{Deadline, Stopwatch},
 };
 
-/// What is priced, and how far.
-#[derive(Clone, Debug)]
-pub struct PriceOptions {
-    /// The numbers of sessions.
-    pub sessions: Vec<u32>,
-    /// The cache's role.
-    pub role: Role,
-    /// The operator's settings for the guest.
-    pub properties: Vec<Property>,
-    /// Calls of a row at most.
-    pub calls: u32,
-    /// Fuel of a row's calls at most, the last one apart.
-    pub fuel: u64,
-    /// Fuel of a replay at most: a number of sessions that would take more is not priced.
-    pub replay_fuel: u64,
-    /// Cycles of a churn at most. Otherwise there are three times as many as sessions, and 20 000 at least.
-    pub cycles: u32,
-    /// Time for a row at most.
-    pub row: Duration,
-    /// Time for one number of sessions at most.
-    pub population: Duration,
-    /// Told of each number of sessions before it is priced.
-    pub progress: fn(u32),
-}
-
-impl Default for PriceOptions {
-    fn default() -> Self {
-        Self {
-            sessions: vec![100, 10_000, 100_000],
-            role: Role::Server,
-            properties: Vec::new(),
-            calls: 20_000,
-            fuel: 500_000_000,
-            replay_fuel: 20_000_000_000,
-            cycles: 300_000,
-            row: Duration::from_secs(10),
-            population: Duration::from_secs(120),
-            progress: |_| {},
-        }
-    }
-}
-
-/// Why nothing was priced.
+/// An error that leaves nothing priced.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PriceError {
@@ -84,90 +45,9 @@ pub enum PriceError {
     Limit(#[from] LimitError),
 }
 
-/// What a guest costs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prices {
-    /// Which fields there are: [`Prices::FORMAT`].
-    pub format: u32,
-    /// What reading the clock takes, in ns. It is subtracted from every time here.
-    pub clock_ns: u64,
-    /// A call that does nothing, if there was one to be timed.
-    pub empty_call_ns: Option<Spread>,
-    /// Making an instance, without `init`.
-    pub instantiation_ns: Spread,
-    /// At each number of sessions, the smallest first.
-    pub populations: Vec<Population>,
-}
-
-impl Prices {
-    /// The format that this version writes and reads.
-    pub const FORMAT: u32 = 1;
-}
-
-/// What a guest costs at one number of sessions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Population {
-    /// How many sessions were to be registered.
-    pub sessions: u32,
-    /// How many were, and had not been evicted by the guest by then.
-    pub held: u32,
-    /// Why it could not be priced, if so: the guest failed on the way, or would have taken too long.
-    pub fault: Option<String>,
-    /// Bringing a fresh instance to that number by `update`, as after a fault.
-    pub replay: Option<Replay>,
-    /// The instance's memory, where it has one of its own.
-    pub memory: Option<Memory>,
-    /// Each callback.
-    pub prices: Vec<Price>,
-    /// `foldl`'s fuel by the number of sessions.
-    pub foldl_fuel_per_session: Option<u64>,
-    /// What changes while the number of sessions does not.
-    pub churn: Option<Churn>,
-}
-
-/// All the updates of a replay.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Replay {
-    /// Time of all.
-    pub ns: u64,
-    /// Fuel of all.
-    pub fuel: u64,
-    /// Fuel of the costliest, which is when a table grows.
-    pub fuel_max: u64,
-}
-
-/// An instance's memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
-    /// Of a cache that was opened for one session.
-    pub empty_bytes: usize,
-    /// With all the sessions.
-    pub full_bytes: usize,
-    /// The difference by the number of sessions. Memory comes in pages of 64 KiB, so many sessions tell best.
-    pub session_bytes: f64,
-}
-
-/// What changes over many cycles of one lookup, one delete, and one update of a new key.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Churn {
-    /// Cycles made.
-    pub cycles: u32,
-    /// By how much the memory grew. A leak shows here; so may a queue that is tidied now and then.
-    pub grown_bytes: Option<usize>,
-    /// Median fuel of a cycle in the first tenth.
-    pub fuel_first: u64,
-    /// Median fuel of a cycle in the last tenth.
-    pub fuel_last: u64,
-    /// How the guest failed, if it did.
-    pub fault: Option<String>,
-}
-
-/// Instances made to time it, at most, and for how long.
+/// The most instances that are made to time it, and the most time for them.
 const INSTANCES: usize = 50;
 const INSTANCES_TIME: Duration = Duration::from_secs(2);
-
-/// How many more sessions the cache may hold than are registered, so that it is not yet full.
-const ROOM: u32 = 16;
 
 /// Prices a guest. The limits' number of sessions follows the options, and their times are widened: fuel and memory alone
 /// bound a call. `empty_call` does nothing, called the way a guest is.
@@ -213,7 +93,7 @@ pub fn price(
     Ok(Prices { format: Prices::FORMAT, clock_ns: stopwatch.clock_ns, empty_call_ns, instantiation_ns, populations })
 }
 
-/// The limits at a number of sessions. What a call may burn stays; how long it may take must not depend on the machine.
+/// The limits at a number of sessions. The fuel of a call stays; its time must not depend on the machine.
 fn widened(limits: &Limits, sessions: u32) -> Limits {
     let mut limits = Limits { sessions: sessions.saturating_add(ROOM), ..limits.clone() };
     for grant in [&mut limits.read, &mut limits.write, &mut limits.init, &mut limits.whole] {

@@ -1,7 +1,7 @@
-//! Checks whether a guest answers as a session cache must, and prices its calls.
+//! Checks that a guest answers as a session cache must, and prices its calls.
 //!
-//! A guest is seen from two sides. *Alone*: one instance driven call by call, each answer held against a naive model before
-//! anything has judged it. *Served*: the guest in a real cache, seen through its [`innkeeper_core::Owner`] and
+//! The cases look at a guest from two sides. *Alone*: one instance driven call by call, each answer compared with a naive
+//! model before anything has judged it. *Served*: the guest in a real cache, seen through its [`innkeeper_core::Owner`] and
 //! [`innkeeper_core::Reader`]s. The cases have the numbers of the behaviours of OTP's `ssl_session_cache_api` that they
 //! hold a guest to; those with a letter hold it to what this host adds.
 //!
@@ -16,20 +16,26 @@
 //! assert!(report.is_passed(), "{report:?}");
 //! ```
 //!
-//! The model is exact, which takes one rule besides the contract: a guest that forgets a session of its own accord evicts
-//! it. Otherwise the vault keeps it, and the next replay brings it back.
+//! The model is exact. That takes one rule beside the contract: a guest that forgets a session of its own accord evicts it.
+//! Otherwise the vault keeps it, and the next replay brings it back.
 //!
-//! Absent on purpose: engines, files, and what the sessions are.
+//! Absent on purpose: engines, files, and the content of sessions.
 
-mod case;
+mod subject;
+mod failure;
 mod model;
 mod play;
 mod alone;
 mod random;
 mod weight;
 mod served;
+mod case;
 
 pub mod cost;
 
-pub use crate::case::{CASES, Case, CaseReport, Failure, Options, Report, Subject, check};
-pub use crate::model::Numbers;
+pub use crate::{
+    case::{CASES, Case, CaseReport, Options, Report, check},
+    failure::Failure,
+    model::Numbers,
+    subject::Subject,
+};

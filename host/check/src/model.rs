@@ -1,4 +1,4 @@
-//! The naive model that caches are held against.
+//! The naive model that caches are compared with.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! One instance of a guest held against a naive model, call by call.
+//! One instance of a guest compared with a naive model, call by call.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,17 +7,21 @@ use std::{
 
 use innkeeper_core::{Claim, Key, Limits, Outcome, PartialKey, Role, SCALAR_END, SessionId, SessionInfo, Solo};
 
-use crate::{Failure, Numbers, Subject};
+use crate::{
+    failure::{Failure, unexpected},
+    model::Numbers,
+    subject::Subject,
+};
 
-/// A key by small numbers: which partial key, and which of its ids. The same number is another id under another partial
-/// key, but for the ids below [`SHARED_IDS`].
+/// A key by small numbers: the partial key's, and the id's. The same number is another id under another partial key, except
+/// below [`SHARED_IDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     pub(crate) partial: u32,
     pub(crate) id: u32,
 }
 
-/// Ids that every partial key has: a guest has to look at both parts of a key.
+/// Ids that every partial key has, so that a guest must compare both parts of a key.
 const SHARED_IDS: u32 = 4;
 
 pub(crate) const fn name(partial: u32, id: u32) -> Name {
@@ -46,7 +50,7 @@ fn fingerprint(number: u64) -> u64 {
     Numbers(number).below(SCALAR_END).max(1)
 }
 
-/// What is added to the count of sessions, so that no number is small.
+/// The number below the first session's, so that no number is small.
 const SESSION_BASE: u64 = SCALAR_END >> 1;
 
 fn session_text(number: u64) -> String {
@@ -72,24 +76,24 @@ fn list_text(claims: &[Claim]) -> String {
     format!("[{}{more}]", shown.join(", "))
 }
 
-/// One thing to do to a guest.
+/// One step of a play.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
     /// Registers a new session.
     Update(Name),
     /// Deletes a key.
     Delete(Name),
-    /// Takes a session: the vault gives it up, the guest is asked, then told to forget.
+    /// Takes a session: the vault removes it, then the guest answers a lookup, then it gets a `delete`.
     Take(Name),
     Lookup(Name),
     Select(u32),
     Size,
     Fold,
-    /// So many milliseconds go by.
+    /// So many milliseconds pass.
     Pass(u32),
 }
 
-/// A session that the model's vault holds.
+/// A session in the model's vault.
 #[derive(Clone, Copy)]
 struct Live {
     session: u64,
@@ -122,16 +126,16 @@ impl Model {
     }
 }
 
-/// Sessions that select has to give at least, where there are as many.
+/// The fewest sessions that a select must return, where the vault has as many.
 const SELECTED_LEAST: usize = 256;
 
-/// Calls that are remembered.
+/// The most calls that a play remembers.
 const LINES_MAX: usize = 10_000;
 
-/// Calls that a failure shows.
+/// The most calls that a failure shows.
 const CALLS_SHOWN: usize = 40;
 
-/// Log lines that a failed call shows.
+/// The most log lines that a failed call shows.
 const LOG_LINES_SHOWN: usize = 12;
 
 /// A guest's instance beside its model.
@@ -142,16 +146,16 @@ pub(crate) struct Play<'a> {
     model: Model,
     now_ms: u64,
     sessions: u64,
-    /// Whether time has passed: a guest may then have forgotten what has not been evicted yet.
+    /// True once time has passed: a guest may then have forgotten sessions without evicting them yet.
     has_passed: bool,
     /// The last calls with their answers, and how many came before them.
     lines: Vec<String>,
     lines_before: usize,
     /// The most fuel that one call has burned: lookups, selects, sizes; updates, deletes; folds.
     pub(crate) fuel_max: [u64; 3],
-    /// What updates have evicted in all.
+    /// All evictions of updates.
     pub(crate) evicted: u64,
-    /// How many calls a failure shows.
+    /// The calls that a failure shows.
     pub(crate) calls_shown: usize,
 }
 
@@ -207,7 +211,7 @@ impl<'a> Play<'a> {
         self.lines.push(format!("{call} -> {answer}"));
     }
 
-    /// Adds a line to the calls, and shows it to who follows them.
+    /// Adds a line to the calls, and passes it to the trace.
     fn say(&mut self, line: String) {
         if let Some(trace) = self.subject.trace {
             trace(&line);
@@ -224,7 +228,7 @@ impl<'a> Play<'a> {
         lines[rest..].to_vec()
     }
 
-    /// Does what the model has no part in; if it fails, the calls before and what the guest said are shown.
+    /// Runs a step without the model. A failure shows the calls before it and the guest's log.
     pub(crate) fn besides<T>(&mut self, act: impl FnOnce(&mut Self) -> Result<T, Failure>) -> Result<T, Failure> {
         act(self).map_err(|failure| {
             self.take_log(LOG_LINES_SHOWN).into_iter().for_each(|line| self.say(line));
@@ -248,12 +252,12 @@ impl<'a> Play<'a> {
         Failure { calls, ..failure }
     }
 
-    /// Does everything in order.
+    /// Runs steps in order.
     pub(crate) fn run(&mut self, ops: impl IntoIterator<Item = Op>) -> Result<(), Failure> {
         ops.into_iter().try_for_each(|op| self.step(op)).map_err(|failure| self.with_calls(failure))
     }
 
-    /// Does one thing, and compares what comes of it with the model.
+    /// Runs one step, and compares the answer with the model.
     fn step(&mut self, op: Op) -> Result<(), Failure> {
         match op {
             Op::Update(name) => self.update(name),
@@ -279,14 +283,14 @@ impl<'a> Play<'a> {
         }
     }
 
-    /// The vault loses a session; the guest has not been told.
+    /// Removes a session from the vault, unknown to the guest.
     pub(crate) fn forget(&mut self, name: Name) {
         if let Some(live) = self.model.remove(name) {
             self.solo.set_info(live.session, None);
         }
     }
 
-    /// What was asked, answered; a fault fails the case.
+    /// Records a call and returns its answer. A fault fails the case.
     fn answered<T>(
         &mut self,
         call: String,
@@ -303,7 +307,7 @@ impl<'a> Play<'a> {
         match &answer {
             Ok(answer) => self.note(call, format_args!("{}{evicts}", text(answer)), fuel),
             Err(fault) => {
-                // What the guest said before it failed, and where it was stopped.
+                // The guest's log before the fault, and its backtrace.
                 let log = self.take_log(LOG_LINES_SHOWN);
                 self.note(call, fault, fuel);
                 log.into_iter().for_each(|line| self.say(line));
@@ -340,7 +344,7 @@ impl<'a> Play<'a> {
         let outcome = self.solo.update(name.key(), session);
         self.answered(format!("update({name}, {})", session_text(session)), 1, outcome, |()| "ok".into())?;
         while self.len() > self.limits.sessions as usize {
-            // The host's part: what is over goes, the oldest first, and the guest is told.
+            // The host's part: the oldest sessions over the maximum go, and the guest gets a `delete` for each.
             let Some((_, oldest)) = self.model.by_session.first_key_value() else { break };
             let oldest = *oldest;
             self.forget(oldest);
@@ -434,7 +438,7 @@ impl<'a> Play<'a> {
         Err(Failure::new(format!("foldl shows {} sessions", self.len()), seen.len().to_string()))
     }
 
-    /// Asks for everything that there is.
+    /// Asks for everything in the model.
     pub(crate) fn verify(&mut self) -> Result<(), Failure> {
         let names: Vec<Name> = self.model.live.keys().copied().collect();
         let partials: BTreeSet<u32> = names.iter().map(|name| name.partial).collect();
@@ -442,7 +446,7 @@ impl<'a> Play<'a> {
         self.run(lookups.chain(partials.into_iter().map(Op::Select)).chain([Op::Size, Op::Fold]))
     }
 
-    /// Builds another instance as the host does after a fault, and goes on with it: each live session by `update`, oldest
+    /// Builds another instance as the host does after a fault, and continues with it: each live session by `update`, oldest
     /// first.
     pub(crate) fn rebuild(&mut self) -> Result<(), Failure> {
         let properties = self.subject.properties.clone();
@@ -464,8 +468,4 @@ impl<'a> Play<'a> {
         }
         Ok(())
     }
-}
-
-pub(crate) fn unexpected(expected: &str, fault: &impl Display) -> Failure {
-    Failure::new(expected, fault.to_string())
 }

@@ -1,4 +1,4 @@
-//! The cases of one instance alone under random calls. A sequence that fails is shrunk to as few calls as show it.
+//! The cases of one instance alone under random calls. A failing sequence is shrunk to the fewest calls that show it.
 
 use proptest::{
     collection::vec,
@@ -7,11 +7,12 @@ use proptest::{
 };
 
 use crate::{
-    Failure, Subject,
+    failure::Failure,
     play::{Name, Op, Play, name},
+    subject::Subject,
 };
 
-/// How long a failing sequence is shrunk at most.
+/// The most time for shrinking a failing sequence.
 const SHRINK_MS: u32 = 20_000;
 const SHRINKS: u32 = 4_000;
 
@@ -51,7 +52,7 @@ fn op_or_time(space: Space) -> impl Strategy<Value = Op> {
     prop_oneof![8 => op(space), 1 => (1_u32..4_000_000).prop_map(Op::Pass)]
 }
 
-/// Tries random sequences; gives the failure of the smallest one that fails.
+/// Tries random sequences, and returns the failure of the smallest one that fails.
 fn try_all(
     runs: u32,
     calls: std::ops::RangeInclusive<usize>,
@@ -65,7 +66,7 @@ fn try_all(
         failure_persistence: None,
         ..Config::default()
     };
-    // The same sequences each time: a verdict does not change from one run to the next.
+    // The same sequences each time, so that the verdict stays from run to run.
     let numbers = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let tried = TestRunner::new_with_rng(config, numbers)
         .run(&vec(op, calls), |ops| check(&ops).map_err(|failure| TestCaseError::fail(failure.seen)));
@@ -79,7 +80,7 @@ fn try_all(
     }
 }
 
-/// What fails here is shrunk, so all of it is shown.
+/// A play that shows all calls of a failure, since the sequence is shrunk.
 fn open(subject: &Subject, sessions_max: u32) -> Result<Play<'_>, Failure> {
     let mut play = Play::open(subject, sessions_max)?;
     play.calls_shown = 2 * CALLS;
@@ -124,7 +125,7 @@ pub(crate) fn replays(subject: &Subject, runs: u32) -> Result<(), Failure> {
         play.run(ops.iter().copied())?;
         play.rebuild()?;
         play.verify()?;
-        // It goes on as the one before would have: the model is the same.
+        // It continues like the one before: the model is the same.
         play.run(ops.iter().copied().take(20))?;
         play.verify()
     };

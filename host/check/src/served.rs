@@ -18,9 +18,9 @@ use innkeeper_core::{
 };
 
 use crate::{
-    Failure, Subject,
-    case::{holds, same},
+    failure::{Failure, holds, same},
     model::{Model, Numbers},
+    subject::Subject,
 };
 
 /// Owner threads on a clock that stands still.
@@ -58,7 +58,7 @@ thread_local! {
     static FAULTS: RefCell<Vec<Faults>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs a case, and adds what faults the guest has had to its failure: a fault is a miss, and a miss does not say why.
+/// Runs a case, and adds the guest's faults to its failure: a fault is a miss, and a miss has no reason.
 pub(crate) fn run(case: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     FAULTS.take();
     let done = case();
@@ -100,7 +100,7 @@ fn update<V: Value>(owner: &mut Owner<V>, name: Name<'_>, value: V) -> Result<()
     owner.update(name, value).map_err(refused)
 }
 
-/// No call of the guest has failed, and no answer was wrong.
+/// Fails if a call of the guest failed or an answer was wrong.
 fn is_honest<V: Value>(reader: &Reader<V>) -> Result<(), Failure> {
     let stats = reader.stats();
     same("faults of the guest", stats.faults.iter().sum::<u64>(), 0_u64)?;
@@ -305,7 +305,7 @@ pub(crate) fn seen_by_all(subject: &Subject, readers: usize) -> Result<(), Failu
             scope.spawn(move || {
                 for version in asked {
                     let found = reader.lookup(name("a", b"1"));
-                    // Nobody listens any more once the case has failed.
+                    // Nobody listens once the case has failed.
                     let _ = answers.send(found == Some(secret(version.to_be_bytes())));
                 }
             });
@@ -365,12 +365,12 @@ pub(crate) fn independent(subject: &Subject, readers: usize) -> Result<(), Failu
     is_honest(&client_reader)
 }
 
-/// A value that tells when it is dropped.
+/// A value that reports its drop.
 struct Told(Sender<()>);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        // Nobody listens any more once the case has ended.
+        // Nobody listens once the case has ended.
         let _ = self.0.send(());
     }
 }
@@ -418,8 +418,7 @@ pub(crate) fn all_go(subject: &Subject, readers: usize) -> Result<(), Failure> {
     at_the_maximum(subject, readers, Overflow::InvalidateAll)
 }
 
-/// A guest that chooses its own victims comes before the policy, so which sessions are left is known only for one that
-/// does not: then the model tells.
+/// A guest's own evictions come before the policy. Without any, the model knows the sessions that are left.
 fn at_the_maximum(subject: &Subject, readers: usize, overflow: Overflow) -> Result<(), Failure> {
     const MAX: usize = 48;
     const IDS: u64 = 120;
@@ -479,7 +478,7 @@ fn at_the_maximum(subject: &Subject, readers: usize, overflow: Overflow) -> Resu
 
 /// Registrations at the maximum.
 const REGISTRATIONS: u32 = 100_000;
-/// Registrations that are posted before they are waited for: fewer than a mailbox holds.
+/// Registrations that are posted before a wait: fewer than a mailbox holds.
 const POSTED: u32 = 256;
 
 pub(crate) fn died_after_select(subject: &Subject, readers: usize) -> Result<(), Failure> {

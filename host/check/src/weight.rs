@@ -1,10 +1,11 @@
-//! The cases of what a guest weighs: fuel and memory, within its limits and not growing.
+//! The cases of a guest's weight: fuel and memory stay within its limits, and stop growing.
 
 use innkeeper_core::{Callback, Limits};
 
 use crate::{
-    Failure, Subject,
+    failure::Failure,
     play::{Name, Op, Play, name},
+    subject::Subject,
 };
 
 /// So many names, four under each partial key.
@@ -12,7 +13,7 @@ fn spread(count: u32) -> impl Iterator<Item = Name> {
     (0..count).map(|number| name(number / 4, number % 4))
 }
 
-/// A call that burns more than this part of its grant is a failure waiting for a busier day.
+/// The part of its grant that a call may burn here; the rest is reserve.
 const GRANT_PART: (u64, u64) = (3, 4);
 
 fn within_grants(play: &Play<'_>, limits: &Limits) -> Result<(), Failure> {
@@ -33,7 +34,7 @@ pub(crate) fn default_maximum(subject: &Subject) -> Result<(), Failure> {
     play.run(spread(max).map(Op::Update))?;
     play.run(spread(max).step_by(97).map(Op::Lookup))?;
     play.run([Op::Size, Op::Select(3), Op::Fold])?;
-    // Past the maximum, and what is known again.
+    // Past the maximum, then known keys again.
     play.run((0..500).map(|number| Op::Update(name(max + number, 0))))?;
     play.run(spread(max).step_by(97).flat_map(|name| [Op::Update(name), Op::Delete(name)]))?;
     within_grants(&play, &subject.limits)?;
@@ -50,9 +51,9 @@ pub(crate) fn one_partial(subject: &Subject) -> Result<(), Failure> {
     within_grants(&play, &subject.limits)
 }
 
-/// A hundred times the sessions may make a call so many times as dear: a logarithm, and a hash map that has grown.
+/// The factor that a hundred times the sessions may put on a call: a logarithm, and a hash map that has grown.
 const GROWTH_MAX: u64 = 6;
-/// Below this a call is cheap, whatever it was before.
+/// Fuel below which a call is cheap in any case.
 const FUEL_CHEAP: u64 = 2_000;
 
 pub(crate) fn fuel_growth(subject: &Subject) -> Result<(), Failure> {
@@ -80,10 +81,10 @@ pub(crate) fn fuel_growth(subject: &Subject) -> Result<(), Failure> {
     Err(Failure::new(expected, all.to_string()))
 }
 
-/// What the later half of the rounds may add to the memory after the earlier half.
+/// The bytes that the later half of the rounds may add to the memory after the earlier half.
 const GROWTH_BYTES: usize = 128 << 10;
-/// The rounds of the same work after which memory is first looked at, and the most until it has to stand still: garbage
-/// collectors take their time.
+/// The rounds of the same work before the first look at memory, and the most until it must stand still: garbage collectors
+/// take their time.
 const ROUNDS: (usize, usize) = (8, 64);
 
 pub(crate) fn memory_growth(subject: &Subject) -> Result<(), Failure> {

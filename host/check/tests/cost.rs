@@ -235,10 +235,10 @@ fn what_is_no_baseline_is_told_so() {
     let error = |text| Prices::from_json(text).unwrap_err();
     assert!(matches!(error("[]"), BaselineError::Json(_)));
     assert!(error("{}").source().is_some_and(|source| source.to_string().starts_with("missing field `format`")));
-    assert_eq!(error("{\"format\": 9}").to_string(), "prices of format 9, where format 1 is read");
+    assert_eq!(error("{\"format\": 9}").to_string(), "format 9 instead of 1");
 }
 
-/// Whether each element that is opened is closed, the last one first.
+/// True if each open element is closed, the last one first.
 fn is_balanced(svg: &str) -> bool {
     let mut open = Vec::new();
     for tag in svg.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {

@@ -1,25 +1,28 @@
-//! Prices held against those of an older run.
+//! Prices compared with those of an older run.
 
 use std::fmt;
 
-use super::{Item, Price, Prices};
+use super::{
+    prices::Prices,
+    row::{Item, Price},
+};
 
-/// Why a text is no baseline.
+/// An invalid baseline.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BaselineError {
-    /// It is not what a pricing writes.
+    /// Some other text.
     #[error("not prices in JSON")]
     Json(#[from] serde_json::Error),
-    /// Another version wrote it.
-    #[error("prices of format {found}, where format {} is read", Prices::FORMAT)]
+    /// The output of another version.
+    #[error("format {found} instead of {}", Prices::FORMAT)]
     Format {
         /// The text's format.
         found: u32,
     },
 }
 
-/// A kind of call that costs more than it did, or that has no price any more.
+/// A kind of call that costs more than before, or that has lost its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
     /// The number of sessions.
@@ -51,7 +54,7 @@ impl Prices {
     /// Reads the JSON of an older run.
     ///
     /// # Errors
-    /// When the text is none, or that of another format.
+    /// When the text is invalid or of another format.
     pub fn from_json(text: &str) -> Result<Self, BaselineError> {
         /// Read first: another format has other fields.
         #[derive(serde::Deserialize)]
@@ -72,14 +75,14 @@ impl Prices {
 }
 
 impl Price {
-    /// Whether each of its calls came back.
+    /// True if all its calls returned.
     fn is_whole(&self) -> bool {
         self.calls > 0 && self.fault.is_none()
     }
 }
 
-/// What has grown by more than `percent` in median fuel, or has no price any more. Everything that the baseline has a price
-/// for counts, so that a gate that compares nothing does not pass.
+/// The calls that have grown by more than `percent` in median fuel, or have lost their price. Every price of the baseline
+/// counts, so that a gate with nothing to compare fails.
 pub fn compare(now: &Prices, baseline: &Prices, percent: f64) -> Vec<Growth> {
     let mut growths = Vec::new();
     for population in &baseline.populations {

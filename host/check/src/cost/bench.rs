@@ -1,10 +1,11 @@
-//! One guest at one number of sessions: the order in which its rows are priced, and what is made anew when one fails.
+//! One guest at one number of sessions: the order of its rows, and the new instance after a row that fails.
 
 use innkeeper_core::{Fault, Guest, Limits};
 
 use super::{
-    Churn, Memory, Population, PriceOptions, Replay,
+    options::PriceOptions,
     populated::Populated,
+    prices::{Churn, Memory, Population, Replay},
     row::{Bounds, Item, Price, Sample},
     stopwatch::{Deadline, Spread, Stopwatch},
 };
@@ -19,7 +20,7 @@ pub(super) struct Bench<'a> {
     pub(super) bounds: Bounds,
 }
 
-/// What is asked of an instance with sessions, in this order: a fold may be too much, and a full cache stays full.
+/// The calls of an instance with sessions, in this order: a fold may be too much, and a full cache stays full.
 const ROWS: [Item; 10] = [
     Item::LookupHit,
     Item::LookupMiss,
@@ -34,7 +35,7 @@ const ROWS: [Item; 10] = [
 ];
 
 impl<'a> Bench<'a> {
-    /// Everything there is to tell.
+    /// The prices at this number of sessions.
     pub(super) fn population(&self) -> Population {
         let mut population = Population { sessions: self.sessions, ..Population::default() };
         let mut populated = match self.open() {
@@ -67,7 +68,7 @@ impl<'a> Bench<'a> {
         population
     }
 
-    /// What a cache for one session takes: a guest may make room for all its sessions as it opens.
+    /// The memory of a cache for one session: a guest may make room for all its sessions as it opens.
     fn empty_bytes(&self) -> Option<usize> {
         let limits = Limits { sessions: 1, ..self.limits.clone() };
         let (opened, _) = Populated::open(self.guest, &limits, self.options, self.stopwatch).ok()?;
@@ -110,7 +111,7 @@ impl<'a> Bench<'a> {
         instance.as_mut().ok_or_else(|| "there is no instance".into())
     }
 
-    /// One row, or none where there is nothing to ask.
+    /// One row, or none without anything to ask.
     fn price(&self, item: Item, instance: &mut Option<Populated<'a>>) -> Option<Price> {
         let populated = match self.whole(instance) {
             Ok(populated) => populated,
@@ -132,7 +133,7 @@ impl<'a> Bench<'a> {
         Some(Price::of(item, self.limits, &self.bounds, || populated.ask(item, &partials)))
     }
 
-    /// Replaces sessions for long, and looks at what has changed.
+    /// Replaces sessions for long, and compares fuel and memory.
     fn churn(&self, populated: &mut Populated<'_>) -> Churn {
         let cycles = u32::try_from(populated.held()).unwrap_or(u32::MAX).saturating_mul(CHURN_TIMES);
         let cycles = cycles.max(CHURN_CYCLES_MIN).min(self.bounds.cycles);
@@ -163,11 +164,11 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// After how many updates it is told what all of them would burn.
+/// The updates after which the fuel of all is estimated.
 const REPLAY_TRIAL: u32 = 1_000;
 
-/// A churn has so many times as many cycles as there are sessions, and at least so many.
+/// The cycles of a churn for each session, and the fewest.
 const CHURN_TIMES: u32 = 3;
 const CHURN_CYCLES_MIN: u32 = 20_000;
-/// It may burn as much, and take as long, as so many rows.
+/// The rows whose fuel and time a churn may take.
 const CHURN_ROWS: u32 = 4;

@@ -1,15 +1,18 @@
-//! One instance with sessions in it, and a record of which: what makes calls of each kind, as a host would.
+//! One instance with sessions, and a record of them, which makes calls of each kind as a host does.
 
 use std::collections::HashMap;
 
 use innkeeper_core::{Fault, Guest, Key, Limits, Outcome, PartialKey, SCALAR_END, SessionId, SessionInfo, Solo};
 
 use super::{
-    PriceOptions, ROOM,
+    options::PriceOptions,
     row::{Item, Sample},
     stopwatch::Stopwatch,
 };
 use crate::model::Numbers;
+
+/// Sessions that the cache may hold beyond those registered, so that it is not yet full.
+pub(super) const ROOM: u32 = 16;
 
 /// An instance and the sessions that live.
 pub(super) struct Populated<'a> {
@@ -19,25 +22,25 @@ pub(super) struct Populated<'a> {
     info: SessionInfo,
     /// In no order.
     live: Vec<(Key, u64)>,
-    /// Where in `live` a session is.
+    /// The place of a session in `live`.
     places: HashMap<u64, usize>,
     numbers: Numbers,
     registered: u64,
     /// The partial key that the next of its ten sessions goes to.
     group: PartialKey,
-    /// A failed call leaves an instance of no use.
+    /// True after a failed call, which leaves the instance useless.
     is_broken: bool,
 }
 
 /// A tenth of the sessions has partial keys of ten sessions each; the others have one each.
 const GROUP: u64 = 10;
-/// What each session is said to take in the vault.
+/// The size of each session in the vault, by `describe`.
 const STORED_BYTES: u32 = 300;
-/// The time that the host tells.
+/// The host's time.
 const NOW_MS: u64 = 1_000_000;
 
 impl<'a> Populated<'a> {
-    /// Opens a cache in a fresh instance. The sample is of both.
+    /// Opens a cache in a fresh instance. The sample covers both.
     pub(super) fn open(
         guest: &dyn Guest,
         limits: &Limits,
@@ -96,7 +99,7 @@ impl<'a> Populated<'a> {
         Ok(())
     }
 
-    /// Looks a session up, deletes it, and registers another. Gives the fuel of the three.
+    /// Looks a session up, deletes it, and registers another. Returns the fuel of the three.
     pub(super) fn cycle(&mut self) -> Result<u64, Fault> {
         let (key, session) = self.any();
         let calls = [self.lookup(key, Some(session))?, self.delete(key, session)?, self.renew(key)?];
@@ -115,8 +118,8 @@ impl<'a> Populated<'a> {
         partials
     }
 
-    /// Makes one call of a kind. Those that change something are made up for, so that the number of sessions stays.
-    /// `partials` are those to select of.
+    /// Makes one call of a kind, and undoes its change, so that the number of sessions stays. `partials` are the partial keys to
+    /// select from.
     pub(super) fn ask(&mut self, item: Item, partials: &[PartialKey]) -> Result<Sample, Fault> {
         match item {
             Item::Init => unreachable!("`init` is called when the instance is made"),
@@ -169,7 +172,7 @@ impl<'a> Populated<'a> {
         self.call(|solo| solo.select_session(partial), |claims| claims.len() == sessions)
     }
 
-    /// Registers a session where there is room for no other. What the guest does not evict, the host does.
+    /// Registers a session in a full cache. Where the guest evicts none, the host does.
     fn update_full(&mut self) -> Result<Sample, Fault> {
         let key = self.new_key();
         let updated = self.update(key)?;
@@ -180,7 +183,7 @@ impl<'a> Populated<'a> {
         Ok(updated)
     }
 
-    /// Registers a session in place of one that was deleted, so that there are as many of ten and of one.
+    /// Registers a session instead of a deleted one, so that the partial keys of ten and of one stay as many.
     fn renew(&mut self, deleted: Key) -> Result<Sample, Fault> {
         let key = new_key(&mut self.numbers, deleted.partial);
         self.update(key)
@@ -188,7 +191,7 @@ impl<'a> Populated<'a> {
 
     fn update(&mut self, key: Key) -> Result<Sample, Fault> {
         self.registered += 1;
-        // As a host numbers them: beyond 32 bits, and a slot below.
+        // A host's numbers: beyond 32 bits, with a slot below.
         let session = ((self.registered << 24) | (self.registered & 0xff_ffff)) % SCALAR_END;
         self.remember(key, session);
         let mut evicted = Vec::new();
@@ -225,7 +228,7 @@ impl<'a> Populated<'a> {
 }
 
 impl Populated<'_> {
-    /// Any live session. A guest that holds none is asked for one that never was.
+    /// Any live session; without one, a session that never was.
     fn any(&mut self) -> (Key, u64) {
         match self.live.is_empty() {
             true => (self.new_key(), fingerprint(&mut self.numbers)),
@@ -233,7 +236,7 @@ impl Populated<'_> {
         }
     }
 
-    /// A key that there was not yet, of nobody else's.
+    /// A new key.
     fn new_key(&mut self) -> Key {
         let partial = new_partial(&mut self.numbers);
         new_key(&mut self.numbers, partial)

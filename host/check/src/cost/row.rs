@@ -6,7 +6,7 @@ use innkeeper_core::{Callback, Fault, Limits};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    PriceOptions,
+    options::PriceOptions,
     stopwatch::{Deadline, Spread},
 };
 
@@ -18,7 +18,7 @@ pub enum Item {
     Init,
     /// `lookup` of a key that the guest knows.
     LookupHit,
-    /// `lookup` of a key that it does not know.
+    /// `lookup` of an unknown key.
     LookupMiss,
     /// `select-session` of a partial key with one session.
     SelectOne,
@@ -89,7 +89,7 @@ impl Item {
         }
     }
 
-    /// How many calls tell: fewer where one goes over all sessions.
+    /// The calls of a row: fewer where one goes over all sessions.
     fn calls_max(self) -> u32 {
         match self {
             Self::Init | Self::Foldl => 50,
@@ -105,12 +105,12 @@ impl fmt::Display for Item {
     }
 }
 
-/// What one kind of call costs at one number of sessions.
+/// The price of one kind of call at one number of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Price {
     /// The kind of call.
     pub item: Item,
-    /// How many were made and came back. None: nothing below tells anything.
+    /// The calls that returned. With zero, the fields below mean nothing.
     pub calls: u32,
     /// Fuel of a call.
     pub fuel: Spread,
@@ -120,20 +120,20 @@ pub struct Price {
     pub ns: Spread,
     /// Median time of the same call of the native floor.
     pub native_ns: Option<u64>,
-    /// How many calls answered something else than they should have: a guest that is wrong is not to be priced.
+    /// The calls with a wrong answer: the price of a guest that is wrong means nothing.
     pub wrong: u32,
-    /// Why the row ended early, or was not begun.
+    /// The fault that ended the row early, or prevented it.
     pub fault: Option<String>,
 }
 
-/// What one call came to.
+/// The price of one call.
 pub(super) struct Sample {
     pub(super) ns: u64,
     pub(super) fuel: u64,
     pub(super) is_right: bool,
 }
 
-/// Where a row ends, a replay and a churn.
+/// The ends of a row, a replay and a churn.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) calls: u32,
@@ -152,7 +152,7 @@ impl Bounds {
 }
 
 impl Price {
-    /// Asks until a bound is met, or the guest fails.
+    /// Calls until a bound is met or the guest fails.
     pub(super) fn of(
         item: Item,
         limits: &Limits,

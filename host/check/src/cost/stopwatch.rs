@@ -1,4 +1,4 @@
-//! Times: of one call, of many, and until when.
+//! Times of one call and of many, and deadlines.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Times single calls, without what reading the clock takes.
+/// Times single calls, less the time of reading the clock.
 pub(super) struct Stopwatch {
     pub(super) clock_ns: u64,
 }
 
-/// How often the clock is read to know what that takes.
+/// The reads of the clock that measure its own time.
 const CLOCK_READS: usize = 10_001;
 
 impl Stopwatch {
@@ -35,13 +35,13 @@ impl Stopwatch {
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A moment at which something ends.
+/// The moment when something ends.
 #[derive(Clone, Copy)]
 pub(super) struct Deadline(Instant);
 
 impl Deadline {
     pub(super) fn after(time: Duration) -> Self {
-        // The longest is no bound, and a clock does not reach that far.
+        // The longest time is no bound, and beyond the clock.
         Self(now() + time.min(DAY))
     }
 
@@ -70,7 +70,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Exact: the numbers are sorted, not counted into buckets. None give zeros.
+    /// The exact spread, by sorting. Zeros for an empty list.
     pub(super) fn of(mut numbers: Vec<u64>) -> Self {
         numbers.sort_unstable();
         let Some(last) = numbers.len().checked_sub(1) else { return Self::default() };

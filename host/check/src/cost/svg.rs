@@ -1,8 +1,8 @@
-//! A plot of fuel against the number of sessions: one SVG file that needs nothing beside it.
+//! A plot of fuel against the number of sessions, as one SVG file.
 
 use std::fmt::Write as _;
 
-use super::{Item, Prices};
+use super::{prices::Prices, row::Item};
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 440.0;
@@ -36,7 +36,7 @@ struct Series {
     points: Vec<(f64, f64)>,
 }
 
-/// Draws the median fuel of each kind of call, both axes logarithmic. Calls that burned nothing are left out.
+/// Draws the median fuel of each kind of call, both axes logarithmic. Calls without fuel are left out.
 pub fn svg(prices: &Prices) -> String {
     let series: Vec<Series> = Item::ALL.into_iter().filter_map(|item| Series::of(prices, item)).collect();
     let mut svg = format!(
@@ -97,7 +97,7 @@ fn plot(svg: &mut String, prices: &Prices, series: &[Series]) {
     for population in &prices.populations {
         let sessions = log(population.sessions.into());
         let (x, _) = place((sessions, low));
-        // What has failed at once has no point, and may lie outside; numbers too close to each other stay unnamed.
+        // A number of sessions where every call failed has no point, and may lie outside. Numbers too close together stay unnamed.
         if sessions < first || sessions > last || x < free_from {
             continue;
         }
@@ -130,7 +130,7 @@ fn plot(svg: &mut String, prices: &Prices, series: &[Series]) {
     }
 }
 
-/// Moves names that stand at these heights so far apart that none covers another, and keeps their order.
+/// Moves names at these heights apart, so that none covers another, and keeps their order.
 fn apart(heights: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..heights.len()).collect();
     order.sort_by(|a, b| heights[*a].total_cmp(&heights[*b]));
@@ -150,7 +150,7 @@ fn apart(heights: &[f64]) -> Vec<f64> {
 }
 
 fn text(svg: &mut String, attributes: &str, (x, y): (f64, f64), content: &str) {
-    // Writing to a string does not fail.
+    // A string takes any text.
     let _ = writeln!(svg, "<text {attributes} x=\"{x:.1}\" y=\"{y:.1}\">{content}</text>");
 }
 
