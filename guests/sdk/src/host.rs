@@ -1,38 +1,16 @@
-//! What a guest may ask of the host. Each call costs 200 units of fuel and some hundred nanoseconds. Natively a double
-//! answers: see [`crate::testing`].
+//! The host's functions for guests. Each call costs 200 units of fuel and some hundred nanoseconds. Natively a double
+//! answers: see [`testing`](../testing/index.html).
 
 #[cfg(target_family = "wasm")]
 use crate::bindings::innkeeper::session_cache::host as there;
 #[cfg(not(target_family = "wasm"))]
-use crate::testing as there;
+use crate::double as there;
 
-use crate::{Key, Session};
+use crate::contract::{Key, Session};
 
-/// What may be told of a session without revealing it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionInfo {
-    /// What it takes in the vault, key included, in bytes.
-    pub stored_bytes: u32,
-    /// When it was registered, on the clock of [`now_ms`].
-    pub created_ms: u64,
-    /// When the vault will drop it, on the clock of [`now_ms`].
-    pub expires_ms: u64,
-}
+pub use crate::contract::{Level, SessionInfo};
 
-/// How much a log line matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// For the guest's author.
-    Debug,
-    /// Worth knowing.
-    Info,
-    /// Something is off; the cache still serves.
-    Warn,
-    /// Something failed.
-    Error,
-}
-
-/// Tells a session's size and times, or none when the vault does not hold it. Any callback may use it.
+/// Returns a session's size and times, or none when the vault has no such session. Any callback may use it.
 ///
 /// ```
 /// use innkeeper_guest::{Session, host, host::SessionInfo, testing};
@@ -50,11 +28,11 @@ pub fn describe(session: Session) -> Option<SessionInfo> {
     })
 }
 
-/// Asks the vault to forget a session once the running callback returns. The host does not call `delete` for it, so the guest
-/// forgets it too. A session that the vault does not hold is no error.
+/// Asks the vault to forget a session once the running callback returns. The host calls no `delete` for it, so the guest
+/// forgets it too. A session that the vault lacks is no error.
 ///
-/// Traps outside `update` and `delete`, and when it is called more often in one callback than twice `sessions_max` and 1024.
-/// The double does not.
+/// Traps outside `update` and `delete`, and after more calls in one callback than twice `sessions_max` and 1024. The double
+/// never traps.
 ///
 /// ```
 /// use innkeeper_guest::{Session, host, testing};

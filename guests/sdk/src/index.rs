@@ -1,13 +1,13 @@
-//! Index structures that most guests need. All are deterministic: what was done in the same order looks the same.
+//! Index structures that most guests need. All are deterministic: the same calls in the same order give the same content.
 
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasher as _, BuildHasherDefault, Hasher},
 };
 
-use crate::{Key, PartialKey};
+use crate::contract::{Key, PartialKey};
 
-/// A map by key, whose calls cost O(1). It cannot tell the keys of one partial key: [`ByPartial`] can. Keys are keyed
+/// A map by key, whose calls cost O(1). [`ByPartial`] also finds the keys of one partial key. Keys are keyed
 /// fingerprints already, so its hash only spreads their bits.
 ///
 /// ```
@@ -37,12 +37,12 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// A map by key that can also tell the keys of one partial key, in the order of their ids: for `lookup` and
-/// `select_session` both. [`ByPartial::get`] costs O(1), what changes the map O(log n), iterators O(1) for each element.
+/// A map by key that also finds the keys of one partial key, in the order of their ids: for `lookup` and `select_session`
+/// both. [`ByPartial::get`] costs O(1), a change of the map O(log n), iterators O(1) for each element.
 ///
-/// No call costs more now and then, as one does in a hash map that grows: its table has as many places from the start as it is
-/// told, of which memory is taken for a few hundred at a time as they are needed. A call's fuel is bounded, and a map of a
-/// hundred thousand sessions that grew would burn more than that.
+/// Every call costs about the same, unlike in a hash map that grows. The table has all its places from the start, and takes
+/// memory for a few hundred at a time as they are needed. A call's fuel is bounded; a growing map of a hundred thousand
+/// sessions would burn more.
 ///
 /// ```
 /// use innkeeper_guest::{PartialKey, Session, index::ByPartial, testing::key};
@@ -59,8 +59,8 @@ impl Hasher for KeyHasher {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ByPartial<T> {
-    /// For each bucket the first of its slots, counted from one; nothing where it is empty. In chunks, each of which is there
-    /// once it has a slot: a cache that keeps few sessions takes little memory, whatever it was told that it may have to keep.
+    /// The first slot of each bucket, counted from one; nothing where it is empty. In chunks, each allocated for its first slot:
+    /// a cache with few sessions takes little memory, whatever its maximum.
     buckets: Box<[Option<Box<Chunk>>]>,
     slots: Vec<Slot<T>>,
     /// The first free slot, counted from one.
@@ -81,24 +81,24 @@ struct Slot<T> {
 }
 
 impl<T> ByPartial<T> {
-    /// An empty map for so many keys. It takes more, and is slower then.
+    /// An empty map for so many keys. It takes more, but is slower then.
     pub fn with_capacity(keys: usize) -> Self {
         let chunks = keys.clamp(CHUNK, BUCKETS_MAX).next_power_of_two() / CHUNK;
         let slots = Vec::with_capacity(with_slack(keys));
         Self { buckets: vec![None; chunks].into(), slots, free: 0, keys: BTreeSet::new() }
     }
 
-    /// How many keys there are, of all partial keys.
+    /// The number of keys, of all partial keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// True if it is empty.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Files a value under a key, and gives the one it replaces.
+    /// Files a value under a key, and returns the one it replaces.
     pub fn insert(&mut self, key: Key, value: T) -> Option<T> {
         if let Some(own) = self.get_mut(key) {
             return Some(std::mem::replace(own, value));
@@ -220,7 +220,7 @@ pub struct Recency<T> {
     back: Option<Place>,
 }
 
-/// Where a value is in a [`Recency`], until it is removed. A later value may have the place then.
+/// The place of a value in a [`Recency`], until it is removed. A later value may then have the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place(u32);
 
@@ -249,12 +249,12 @@ impl<T> Recency<T> {
         Self { nodes: Vec::with_capacity(room), free: Vec::with_capacity(room), front: None, back: None }
     }
 
-    /// How many values there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.nodes.len() - self.free.len()
     }
 
-    /// Whether there is none.
+    /// True if it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -343,7 +343,7 @@ impl<T> Recency<T> {
         }
     }
 
-    /// What points at the place after `before`.
+    /// The link to the place after `before`.
     fn after_of(&mut self, before: Option<Place>) -> &mut Option<Place> {
         match before {
             Some(before) => &mut self.node_mut(before).after,

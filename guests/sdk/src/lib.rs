@@ -34,40 +34,34 @@
 //! innkeeper_guest::export!(All);
 //! ```
 //!
-//! A guest decides and the host keeps: the numbers stand for sessions in the host's vault, and whatever a guest answers
-//! is checked there. A panic in a guest is a trap: the host drops the instance and builds a new one.
+//! A guest decides and the host keeps: the numbers stand for sessions in the host's vault, which checks every answer. A panic in a guest is a trap: the host drops the instance and builds a new one.
 //!
-//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`]. What most guests look
-//! things up in is in [`index`].
+//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`]. [`index`] has the
+//! indexes that most guests need.
 
+mod contract;
 mod cache;
 pub mod host;
 pub mod index;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+#[cfg(not(target_family = "wasm"))]
+mod double;
+mod exported;
+#[doc(hidden)]
+pub mod bindings;
 
 pub use crate::{
-    cache::{Fold, InitArgs, Key, PartialKey, Role, SELECTED_MAX, Session, SessionCache, SessionId},
+    cache::{Fold, SELECTED_MAX, SessionCache},
+    contract::{InitArgs, Key, PartialKey, Role, Session, SessionId},
     index::KeyMap,
 };
 
 #[doc(hidden)]
-pub use crate::cache::Exported;
+pub use crate::exported::Exported;
 
-/// What [`export!`] expands to; not for use by hand.
-#[doc(hidden)]
-pub mod bindings {
-    wit_bindgen::generate!({
-        path: "wit",
-        world: "session-cache",
-        pub_export_macro: true,
-        export_macro_name: "export_component",
-        default_bindings_module: "innkeeper_guest::bindings",
-    });
-}
-
-/// Makes a type that implements [`SessionCache`] the component's eight callbacks. Once in a crate, whose `crate-type` is
-/// `cdylib`. Natively it only checks the type:
+/// Exports a type that implements [`SessionCache`] as the component's eight callbacks. Once in a crate, whose `crate-type` is
+/// `cdylib`. A native build only checks the type:
 ///
 /// ```compile_fail,E0277
 /// struct NotACache;

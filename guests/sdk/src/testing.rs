@@ -31,33 +31,15 @@
 //! # Ok::<(), String>(())
 //! ```
 
-use std::{cell::RefCell, collections::BTreeMap};
-
 use crate::{
-    Fold, InitArgs, Key, PartialKey, Role, Session, SessionCache, SessionId,
-    host::{Level, SessionInfo},
+    cache::{Fold, SessionCache},
+    contract::{InitArgs, Key, PartialKey, Role, Session, SessionId, SessionInfo},
+    double::DOUBLE,
 };
 
-/// What the double has been asked on this thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Sessions evicted, in order.
-    pub evicted: Vec<Session>,
-    /// Log lines, whole, in order.
-    pub log: Vec<(Level, String)>,
-}
+pub use crate::double::Seen;
 
-#[derive(Default)]
-struct Double {
-    now_ms: u64,
-    info: BTreeMap<u64, SessionInfo>,
-    folded: Vec<(Key, Session)>,
-    seen: Seen,
-}
-
-thread_local!(static DOUBLE: RefCell<Double> = RefCell::default());
-
-/// How long the vault keeps a session, as a cache is told that [`open`] opens.
+/// The time that the vault keeps a session of a cache that [`open`] opens.
 pub const LIFETIME_MS: u64 = 3_600_000;
 
 /// Opens a cache of role server, with a maximum and the operator's properties.
@@ -71,7 +53,7 @@ pub const LIFETIME_MS: u64 = 3_600_000;
 /// # struct Picky;
 /// # impl SessionCache for Picky {
 /// #     fn init(args: InitArgs) -> Result<Self, String> {
-/// #         args.property("size").map_or(Ok(Self), |_| Err("there is no property `size`".to_owned()))
+/// #         args.property("size").map_or(Ok(Self), |_| Err("unknown property `size`".to_owned()))
 /// #     }
 /// #     fn update(&mut self, _: Key, _: Session) {}
 /// #     fn delete(&mut self, _: Key) {}
@@ -81,7 +63,7 @@ pub const LIFETIME_MS: u64 = 3_600_000;
 /// #     fn foldl(&self, _: &mut Fold) {}
 /// # }
 /// let refusal = testing::open::<Picky>(100, &[("size", "3")]).unwrap_err();
-/// assert_eq!(refusal, "there is no property `size`");
+/// assert_eq!(refusal, "unknown property `size`");
 /// ```
 pub fn open<C: SessionCache>(sessions_max: usize, properties: &[(&str, &str)]) -> Result<C, String> {
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -94,45 +76,24 @@ pub const fn key(partial: u64, id: u64) -> Key {
     Key { partial: PartialKey(partial), id: SessionId(id) }
 }
 
-/// Sets the time that [`crate::host::now_ms`] gives, zero before.
+/// Sets the time of [`crate::host::now_ms`], zero at first.
 pub fn set_now_ms(now_ms: u64) {
     DOUBLE.with_borrow_mut(|double| double.now_ms = now_ms);
 }
 
-/// Makes [`crate::host::describe`] know a session. It knows none of itself.
+/// Makes a session known to [`crate::host::describe`], which knows none at first.
 pub fn set_info(session: Session, info: SessionInfo) {
     DOUBLE.with_borrow_mut(|double| double.info.insert(session.0, info));
 }
 
-/// Gives what has been asked on this thread since the last call.
+/// Returns the calls of the double on this thread since the last time.
 pub fn seen() -> Seen {
     DOUBLE.with_borrow_mut(|double| std::mem::take(&mut double.seen))
 }
 
-/// Everything a cache shows in a fold, in its order.
+/// The sessions that a cache shows in a fold, in its order.
 pub fn fold(cache: &impl SessionCache) -> Vec<(Key, Session)> {
-    let mut fold = Fold::new();
+    let mut fold = Fold::new(0, 0);
     cache.foldl(&mut fold);
     DOUBLE.with_borrow_mut(|double| std::mem::take(&mut double.folded))
-}
-
-pub(crate) fn describe(session: u64) -> Option<SessionInfo> {
-    DOUBLE.with_borrow(|double| double.info.get(&session).copied())
-}
-
-pub(crate) fn evict(session: u64) {
-    DOUBLE.with_borrow_mut(|double| double.seen.evicted.push(Session(session)));
-}
-
-pub(crate) fn now_ms() -> u64 {
-    DOUBLE.with_borrow(|double| double.now_ms)
-}
-
-pub(crate) fn log(level: Level, message: &str) {
-    DOUBLE.with_borrow_mut(|double| double.seen.log.push((level, message.to_owned())));
-}
-
-pub(crate) fn apply(_: u64, element: (Key, Session), acc: u64) -> u64 {
-    DOUBLE.with_borrow_mut(|double| double.folded.push(element));
-    acc + 1
 }
