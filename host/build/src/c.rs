@@ -10,9 +10,9 @@ use std::{
 use wit_bindgen_core::Files;
 
 use crate::{
-    BuildError, Component,
-    component::{encode_error, world},
-    component_from_module, files_with,
+    component::{Component, component_from_module, encode_error, world},
+    error::BuildError,
+    source::{files_with, scratch},
 };
 
 const CLANG_HINT: &str =
@@ -32,30 +32,30 @@ const KIT: Kit = Kit {
 
 const FLAGS: [&str; 5] = ["--target=wasm32-wasi", "-mexec-model=reactor", "-O2", "-Wall", "-Wextra"];
 
-/// What the linker is told: the names of functions stay, for backtraces.
+/// Flags of the linker: the names of functions stay, for backtraces.
 const LINK_FLAGS: [&str; 3] = ["-Wl,--strip-debug", "-Wl,--no-entry", "-Wl,-z,stack-size=65536"];
 
 /// A compiler.
 pub(crate) struct Compiler {
     pub(crate) program: &'static str,
-    /// What it is told besides [`FLAGS`].
+    /// Its flags besides [`FLAGS`].
     pub(crate) flags: &'static [&'static str],
-    /// How to get it and its libraries.
+    /// The way to get it and its libraries.
     pub(crate) hint: &'static str,
 }
 
 /// The sources between a guest and the bindings, as the repository has them.
 pub(crate) struct Kit {
-    /// The header by which a folder is known to be the kit.
+    /// The header by which the kit's folder is known.
     pub(crate) header: &'static str,
     /// Names and texts.
     pub(crate) files: &'static [(&'static str, &'static str)],
 }
 
-/// Tells whether C guests can be built here: clang compiles for WebAssembly and finds its libraries.
+/// Checks that C guests can be built here: clang compiles for WebAssembly and finds its libraries.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// When one of them is missing, with the way to get it.
 pub fn find_clang() -> Result<(), BuildError> {
     CLANG.probe("probe.c", "#include <stdlib.h>\nvoid *probe(size_t n) { return malloc(n); }\n", missing)
 }
@@ -79,10 +79,10 @@ pub fn build_c(folder: &Path) -> Result<Component, BuildError> {
     link(&CLANG, args, scratch.path()).map_err(|error| why(error, find_clang))
 }
 
-/// The bindings of our world for C, and what wasm-ld takes the component's types from: names and contents.
+/// The bindings of our world for C, and the object from which wasm-ld takes the component's types: names and contents.
 ///
 /// # Errors
-/// When the WIT package is not valid, which would be this crate's fault.
+/// When the WIT package is invalid, which would be a bug of this crate.
 pub fn c_bindings() -> Result<Vec<(String, Vec<u8>)>, BuildError> {
     let (mut resolve, world) = world()?;
     let mut files = Files::default();
@@ -90,7 +90,7 @@ pub fn c_bindings() -> Result<Vec<(String, Vec<u8>)>, BuildError> {
     Ok(files.iter().map(|(name, contents)| (name.to_owned(), contents.to_vec())).collect())
 }
 
-/// Writes the bindings to a folder, and gives those that are to be compiled or linked.
+/// Writes the bindings to a folder, and returns those to compile or link.
 pub(crate) fn write_bindings(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let mut paths = Vec::new();
     for (name, contents) in c_bindings()? {
@@ -102,20 +102,20 @@ pub(crate) fn write_bindings(folder: &Path) -> Result<Vec<PathBuf>, BuildError> 
     Ok(paths)
 }
 
-/// Compiles a C file, which a C++ compiler would take for C++.
+/// Compiles a C file with the C compiler, since a C++ compiler would take it for C++.
 pub(crate) fn compile_c(source: &Path, include: &[OsString], object: &Path) -> Result<(), BuildError> {
     let args = [&["-c".into(), source.into()], include].concat();
     CLANG.run(&args, object)
 }
 
-/// Makes a component of what a compiler makes of sources and objects.
+/// Compiles and links sources and objects, and makes a component of the module.
 pub(crate) fn link(compiler: &Compiler, args: Vec<OsString>, scratch: &Path) -> Result<Component, BuildError> {
     let module = scratch.join("guest.wasm");
     compiler.run(&[LINK_FLAGS.map(OsString::from).to_vec(), args].concat(), &module)?;
     component_from_module(&fs::read(&module).map_err(|error| BuildError::read(&module, error))?)
 }
 
-/// The better error: what is missing, where that is why a compiler failed.
+/// The better error: the missing tool, where a compiler failed without it.
 pub(crate) fn why(error: BuildError, find: fn() -> Result<(), BuildError>) -> BuildError {
     match error {
         BuildError::ToolFailed { .. } | BuildError::ToolMissing { .. } => find().err().unwrap_or(error),
@@ -127,7 +127,7 @@ pub(crate) fn include(folder: &Path) -> Vec<OsString> {
     vec!["-I".into(), folder.into()]
 }
 
-/// Whether a guest is written over the kit: a file of it includes one of the kit's.
+/// True if a guest is written over the kit: a file of it includes one of the kit's.
 pub(crate) fn is_over_kit(files: &[PathBuf]) -> Result<bool, BuildError> {
     for file in files {
         let text = fs::read(file).map_err(|error| BuildError::read(file, error))?;
@@ -139,13 +139,8 @@ pub(crate) fn is_over_kit(files: &[PathBuf]) -> Result<bool, BuildError> {
     Ok(false)
 }
 
-/// A folder of its own for one build, gone when that ends.
-pub(crate) fn scratch() -> Result<tempfile::TempDir, BuildError> {
-    tempfile::tempdir().map_err(|error| BuildError::read(&std::env::temp_dir(), error))
-}
-
 impl Compiler {
-    /// Compiles and links a source that uses the libraries, and says which of them is missing.
+    /// Compiles and links a source that uses the libraries, and names the missing one.
     pub(crate) fn probe(&self, name: &str, text: &str, missing: fn(&str) -> &'static str) -> Result<(), BuildError> {
         let scratch = scratch()?;
         let source = scratch.path().join(name);
@@ -188,7 +183,7 @@ impl Kit {
     }
 }
 
-/// What is missing, by what clang says where it cannot link.
+/// The missing package, by clang's message where it cannot link.
 fn missing(output: &str) -> &'static str {
     if output.contains("libclang_rt") {
         return "libclang-rt-dev-wasm32";

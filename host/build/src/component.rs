@@ -1,9 +1,12 @@
-//! From a core module to a component, and what the component imports.
+//! From a core module to a component, and its imports.
 
 use wit_component::{ComponentEncoder, DecodedWasm, StringEncoding};
 use wit_parser::{Resolve, WorldId, WorldItem, WorldKey};
 
-use crate::{BuildError, WIT};
+use crate::error::BuildError;
+
+/// The WIT package that every guest is built against.
+pub const WIT: &str = include_str!("../../../wit/session-cache.wit");
 
 /// A component that exports the callbacks, with what it imports.
 #[derive(Clone, Debug)]
@@ -15,7 +18,7 @@ pub struct Component {
 }
 
 impl Component {
-    /// Whether it imports our own package at most.
+    /// True if it imports our own package at most.
     pub fn is_sealed(&self) -> bool {
         self.imports.iter().all(|name| name.starts_with("innkeeper:session-cache/"))
     }
@@ -32,17 +35,17 @@ pub(crate) fn world() -> Result<(Resolve, WorldId), BuildError> {
 /// Makes a component of a core module whose bindings have left their types in it.
 ///
 /// # Errors
-/// When it is no module, has no types or others, or imports what a component cannot give.
+/// When it is no module, has no types or other ones, or imports something that a component lacks.
 pub fn component_from_module(module: &[u8]) -> Result<Component, BuildError> {
     let encoded = ComponentEncoder::default().validate(true).module(module).and_then(ComponentEncoder::encode);
     check_component(encoded.map_err(encode_error)?)
 }
 
-/// Makes a component of a core module that no bindings were made for, such as one written by hand: puts the types of
-/// the world in it first. Its imports and exports have the names and the signatures of the canonical ABI.
+/// Makes a component of a core module without bindings, such as one written by hand: puts the types of the world in it
+/// first. Its imports and exports have the names and the signatures of the canonical ABI.
 ///
 /// # Errors
-/// When it is no module, lacks an export, or imports what a component cannot give.
+/// When it is no module, lacks an export, or imports something that a component lacks.
 pub fn component_from_plain_module(module: &[u8]) -> Result<Component, BuildError> {
     let (resolve, world) = world()?;
     let mut module = module.to_vec();
@@ -54,10 +57,21 @@ pub fn component_from_plain_module(module: &[u8]) -> Result<Component, BuildErro
 /// Checks a component that another tool made.
 ///
 /// # Errors
-/// When it is no component, or does not export the callbacks.
+/// When it is no component, or lacks a callback.
 pub fn check_component(bytes: Vec<u8>) -> Result<Component, BuildError> {
     let imports = imports(&bytes)?;
     Ok(Component { bytes, imports })
+}
+
+/// The first bytes of a component, which a core module has otherwise.
+const COMPONENT_MAGIC: &[u8] = b"\0asm\x0d\0\x01\0";
+
+/// Checks a component that a linker has made, or makes one of a core module.
+pub(crate) fn component_from_any(bytes: Vec<u8>) -> Result<Component, BuildError> {
+    if !bytes.starts_with(b"\0asm") {
+        return Err(BuildError::Encode("not a WebAssembly file, which begins with `\\0asm`".into()));
+    }
+    if bytes.starts_with(COMPONENT_MAGIC) { check_component(bytes) } else { component_from_module(&bytes) }
 }
 
 fn imports(component: &[u8]) -> Result<Vec<String>, BuildError> {

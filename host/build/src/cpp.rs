@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    BuildError, Component,
-    c::{Compiler, Kit, compile_c, find_clang, include, is_over_kit, link, scratch, why, write_bindings},
-    files_with,
+    c::{Compiler, Kit, compile_c, find_clang, include, is_over_kit, link, why, write_bindings},
+    component::Component,
+    error::BuildError,
+    source::{files_with, scratch},
 };
 
 const CLANG_CPP: Compiler = Compiler {
@@ -23,10 +24,10 @@ const KIT: Kit = Kit {
     ],
 };
 
-/// Tells whether C++ guests can be built here: what C guests need is there, and libc++ for WebAssembly.
+/// Checks that C++ guests can be built here: the tools of C guests, and libc++ for WebAssembly.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// When one of them is missing, with the way to get it.
 pub fn find_clang_cpp() -> Result<(), BuildError> {
     find_clang().map_err(|error| match error {
         BuildError::ToolMissing { tool, .. } => BuildError::ToolMissing { tool, hint: CLANG_CPP.hint },

@@ -1,8 +1,8 @@
-//! Why a guest was not built.
+//! The errors of a build.
 
 use std::path::{Path, PathBuf};
 
-/// A guest that was not built, and what to do about it.
+/// The reason why a guest was not built, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -11,7 +11,7 @@ pub enum BuildError {
     ToolMissing {
         /// The program.
         tool: &'static str,
-        /// How to get it.
+        /// The way to get it.
         hint: &'static str,
     },
     /// A compiler ran and failed.
@@ -19,17 +19,16 @@ pub enum BuildError {
     ToolFailed {
         /// The program.
         tool: &'static str,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
-    /// The folder has no source this crate knows.
-    #[error(
-        "no guest source in {}: there is no `Cargo.toml`, `guest.js` or `guest.py`, and no `.c`, `.cpp` or `.zig` file",
-        folder.display()
-    )]
+    /// The folder has no source in a known language.
+    #[error("no guest source in {}\nhint: a source folder has one of {marks}", folder.display())]
     UnknownLanguage {
         /// The folder.
         folder: PathBuf,
+        /// The files that it should have one of.
+        marks: String,
     },
     /// The Cargo package does not make exactly one module.
     #[error(
@@ -39,7 +38,7 @@ pub enum BuildError {
     NotOneModule {
         /// The package's folder.
         folder: PathBuf,
-        /// What it makes.
+        /// The modules.
         names: Vec<String>,
     },
     /// A file or folder cannot be read or written.
@@ -47,11 +46,11 @@ pub enum BuildError {
     File {
         /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
     /// The file is not a core module with component types in it.
-    #[error("no component can be made of it: {0}")]
+    #[error("cannot make a component of it: {0}")]
     Encode(String),
     /// The component is not a guest.
     #[error("not a guest: {0}")]

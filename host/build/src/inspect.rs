@@ -1,7 +1,7 @@
-//! What a component is made of, read without running it.
+//! The parts of a component, read without running it.
 //!
-//! The file may be anybody's. Its sections are walked one after another, nesting and every list have a bound, and no text
-//! from it keeps its control characters.
+//! The file may be anybody's. The walk goes from section to section, nesting and every list have a bound, and text from the
+//! file loses its control characters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,28 +12,28 @@ use wasmparser::{
     types::{Types, TypesRef},
 };
 
-use crate::BuildError;
+use crate::error::BuildError;
 
-/// What a component file holds.
+/// The parts of a component file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Inspection {
     /// `sha256:` and the file's digest in hexadecimal, as a registry names it.
     pub digest: String,
     /// The size of the file.
     pub bytes: u64,
-    /// The package, with its version, whose callbacks it exports: none where it is no guest of any version of ours.
+    /// The package, with its version, whose callbacks it exports. None for a component that is no guest.
     pub world: Option<String>,
-    /// Whether the world is one that this host knows.
+    /// True if this host knows the world.
     pub is_guest: bool,
-    /// Whether it imports our own package at most.
+    /// True if it imports our own package at most.
     pub is_sealed: bool,
-    /// What it imports, in the file's order.
+    /// Its imports, in the file's order.
     pub imports: Vec<Interface>,
-    /// What it exports, in the file's order.
+    /// Its exports, in the file's order.
     pub exports: Vec<Interface>,
     /// The core modules in it, largest first.
     pub modules: Vec<CoreModule>,
-    /// How often core modules are instantiated when the component is once, if nothing in it is instantiated twice.
+    /// Core instances of one instance of the component, if no part of it is instantiated twice.
     pub core_instances: usize,
     /// The linear memories that the modules define.
     pub memories: Vec<Memory>,
@@ -45,10 +45,10 @@ pub struct Inspection {
     pub table_elements: u64,
     /// The languages and tools that made it, of all its parts.
     pub producers: BTreeSet<Producer>,
-    /// What its author says of it, by the names of the custom sections: `name`, `version`, `description`, `authors`,
+    /// The author's description, by the names of the custom sections: `name`, `version`, `description`, `authors`,
     /// `licenses`, `source`, `homepage`, `revision`.
     pub metadata: BTreeMap<&'static str, String>,
-    /// Why the host's engine refuses it, where it is valid with features that the host has off.
+    /// The reason why the host's engine refuses it, where it is valid with features that the host has off.
     pub refused: Option<String>,
 }
 
@@ -64,13 +64,13 @@ impl Inspection {
 pub struct Interface {
     /// Its full name.
     pub name: String,
-    /// Whose it is.
+    /// Its origin.
     pub origin: Origin,
-    /// The functions that the component names of it. Toolchains leave out of an import what they do not use.
+    /// The functions that the component names of it. Toolchains leave unused ones out of an import.
     pub functions: Vec<String>,
 }
 
-/// Whose an interface is.
+/// The origin of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -85,7 +85,7 @@ pub enum Origin {
 /// A core module in a component.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct CoreModule {
-    /// What it calls itself.
+    /// Its own name.
     pub name: Option<String>,
     /// Its size.
     pub bytes: u64,
@@ -95,16 +95,16 @@ pub struct CoreModule {
     pub data_bytes: u64,
     /// The functions that it defines.
     pub functions: u32,
-    /// Whether it names its functions, so that a backtrace does.
+    /// True if it names its functions, so that a backtrace has names.
     pub has_names: bool,
 }
 
 /// A linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Memory {
-    /// What it has at the start.
+    /// Its size at the start.
     pub initial_bytes: u64,
-    /// What it may grow to, where it says so itself.
+    /// The size that it may grow to, where it has a maximum.
     pub maximum_bytes: Option<u64>,
 }
 
@@ -119,28 +119,28 @@ pub struct Producer {
     pub version: String,
 }
 
-/// The largest file that is read: what the operator's limit for a component can be set to at most.
+/// The largest file that is read: the most that the operator's limit for a component can be.
 const BYTES_MAX: usize = 1 << 30;
-/// How deep components may be nested.
+/// The deepest nesting of components.
 const DEPTH_MAX: usize = 8;
-/// The longest list of anything. Components that mean well have a tenth of it.
+/// The longest list of anything. Honest components have a tenth of it.
 const ITEMS_MAX: usize = 1_000;
 /// The longest name or version, in characters; the rest is cut.
 const NAME_MAX: usize = 256;
 /// The longest description or error, in characters; the rest is cut.
 const TEXT_MAX: usize = 1_024;
 
-/// Our package, and what a guest exports of it.
+/// Our package, and the interface of it that a guest exports.
 const PACKAGE: &str = "innkeeper:session-cache/";
 const CALLBACKS: &str = "innkeeper:session-cache/callbacks@";
 
 /// The custom sections in which an author describes a component.
 const METADATA: [&str; 7] = ["version", "description", "authors", "licenses", "source", "homepage", "revision"];
 
-/// Reads a component without running it. Takes as long as validating the file does.
+/// Reads a component without running it. Takes as long as validating the file.
 ///
 /// # Errors
-/// When the file is something else than a component, invalid, or larger than anything that means well.
+/// When the file is no component, invalid, or larger than any honest one.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection, BuildError> {
     if bytes.len() > BYTES_MAX {
         return Err(BuildError::NotAGuest(format!("the file has {} bytes: the most is {BYTES_MAX}", bytes.len())));
@@ -152,7 +152,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, BuildError> {
     if !Parser::is_component(bytes) {
         return Err(BuildError::NotAGuest("it is not a WebAssembly component".into()));
     }
-    // First, since it bounds the nesting, and the validator does not.
+    // First, since it bounds the nesting, unlike the validator.
     let mut walk = Walk::default();
     walk.component(bytes)?;
     let (types, refused) = validate(bytes)?;
@@ -184,7 +184,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, BuildError> {
     })
 }
 
-/// What the sections tell, gathered in one walk.
+/// The content of the sections, gathered in one walk.
 #[derive(Default)]
 struct Walk<'a> {
     imports: Vec<&'a str>,
@@ -195,9 +195,9 @@ struct Walk<'a> {
     tables: Vec<u64>,
     producers: BTreeSet<Producer>,
     metadata: BTreeMap<&'static str, String>,
-    /// Components and modules that the walk is inside of, the outermost not counted.
+    /// Components and modules that the walk is inside of, without the outermost.
     depth: usize,
-    /// Whether the innermost is a module. Nothing is nested in one.
+    /// True if the innermost is a module. Nothing nests in one.
     is_in_module: bool,
 }
 
@@ -280,7 +280,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Custom sections mean nothing to the engine, so one that is malformed is passed over.
+    /// The engine ignores custom sections, so the walk skips a malformed one.
     fn custom(&mut self, section: &CustomSectionReader<'a>) -> Result<(), BuildError> {
         match section.as_known() {
             KnownCustom::Producers(fields) => {
@@ -325,8 +325,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Validates with what the host has on; where that fails, with everything, to tell a file that the host refuses from one
-/// that is broken.
+/// Validates with the host's features; where that fails, with all features, to tell a file that the host refuses from a
+/// broken one.
 fn validate(bytes: &[u8]) -> Result<(Types, Option<String>), BuildError> {
     match Validator::new_with_features(host_features()).validate_all(bytes) {
         Ok(types) => Ok((types, None)),
@@ -337,8 +337,8 @@ fn validate(bytes: &[u8]) -> Result<(Types, Option<String>), BuildError> {
     }
 }
 
-/// What the host's engine has on: wasmtime's defaults without garbage-collected types, exceptions and threads, which are
-/// not compiled in, and without what its settings turn off. What is valid so can still fail in the engine's compiler.
+/// The features of the host's engine: wasmtime's defaults without garbage-collected types, exceptions and threads, which are
+/// left out of the build, and without those that its settings turn off. A valid file can still fail in the engine's compiler.
 fn host_features() -> WasmFeatures {
     WasmFeatures::WASM3
         .union(WasmFeatures::WIDE_ARITHMETIC)
@@ -350,7 +350,7 @@ fn host_features() -> WasmFeatures {
         .difference(WasmFeatures::RELAXED_SIMD)
 }
 
-/// A WIT package as a file is a component that exports types of components, and does nothing.
+/// True for a WIT package: a component that only exports types of components.
 fn is_wit_package(walk: &Walk<'_>, types: TypesRef<'_>) -> bool {
     let is_type = |name: &&str| {
         let item = types.component_item_for_export(name);

@@ -6,7 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{BuildError, Component, WIT, check_component, run_tool};
+use crate::{
+    component::{Component, WIT, check_component},
+    error::BuildError,
+    source::run_tool,
+};
 
 const TOOL: &str = "componentize-qjs";
 
@@ -15,11 +19,11 @@ const HINT: &str = "with node 20 or newer, in the guest's folder: npm install --
 /// The file that a guest starts with; it imports its others.
 const ENTRY: &str = "guest.js";
 
-/// Finds the tool that makes components of JavaScript: among what npm has installed in a folder or the ones above it,
-/// or else among the machine's programs.
+/// Finds the tool that makes components of JavaScript: in `node_modules` of a folder or of the ones above it, or else on the
+/// path.
 ///
 /// # Errors
-/// When it is nowhere, or does not start.
+/// When it is missing, or fails to start.
 pub fn find_componentize_qjs(folder: Option<&Path>) -> Result<PathBuf, BuildError> {
     let folder = folder.map(absolute).transpose()?;
     let mut installed = folder.iter().flat_map(|folder| folder.ancestors()).map(in_node_modules);
@@ -30,7 +34,7 @@ pub fn find_componentize_qjs(folder: Option<&Path>) -> Result<PathBuf, BuildErro
     }
 }
 
-/// Makes a component of the `guest.js` of a folder, and of what it imports from there, or from a `kit` beside it.
+/// Makes a component of the `guest.js` of a folder, and of its imports from there or from a `kit` beside it.
 ///
 /// # Errors
 /// When the tool is missing or fails, or the result is not a guest.

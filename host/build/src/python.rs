@@ -6,7 +6,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{BuildError, Component, WIT, check_component, run_tool};
+use crate::{
+    component::{Component, WIT, check_component},
+    error::BuildError,
+    source::run_tool,
+};
 
 const TOOL: &str = "componentize-py";
 
@@ -15,7 +19,7 @@ const HINT: &str = "python3 -m venv .venv && .venv/bin/pip install componentize-
 /// Finds componentize-py: in the folder's virtual environment `.venv` or that of a folder above it, else on the path.
 ///
 /// # Errors
-/// When there is none, and how to get it.
+/// When it is missing, with the way to get it.
 pub fn find_componentize_py(folder: Option<&Path>) -> Result<PathBuf, BuildError> {
     if let Some(folder) = folder {
         let folder = folder.canonicalize().map_err(|error| BuildError::read(folder, error))?;

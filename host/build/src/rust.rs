@@ -5,7 +5,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::BuildError;
+use crate::{
+    component::{Component, component_from_any},
+    error::BuildError,
+};
 
 /// A core module, or a component, that a build made.
 #[derive(Clone, Debug)]
@@ -16,7 +19,7 @@ pub struct Module {
     pub bytes: Vec<u8>,
 }
 
-/// What a guest is built with unless its package says otherwise: small and fast, with 64 KiB of stack.
+/// Settings of a guest's build unless its package has others: small and fast, with 64 KiB of stack.
 const SETTINGS: [(&str, &str); 5] = [
     ("CARGO_PROFILE_RELEASE_LTO", "true"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
@@ -25,11 +28,11 @@ const SETTINGS: [(&str, &str); 5] = [
     ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", "-Clink-arg=-zstack-size=65536"),
 ];
 
-/// What an outer cargo sets for itself, and what would reach the guest's build from it.
+/// Variables of an outer cargo that must not reach the guest's build.
 const OUTER: [&str; 6] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET"];
 
-/// What a Rust guest is compiled for.
+/// The target of a Rust guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RustTarget {
     /// Core modules that import nothing but our package.
@@ -54,9 +57,9 @@ impl RustTarget {
     }
 }
 
-/// Runs `cargo build --release` on a package, with `args` besides, and gives every module or
-/// component it makes: `cdylib`s and examples of that type. Cargo uses its own target folder unless it is given one, as it must be
-/// by a build script, whose outer cargo has the usual one locked.
+/// Runs `cargo build --release` on a package, with `args` besides, and returns every module or component that it makes:
+/// `cdylib`s and examples of that type. Cargo uses its own target folder unless there is a `target_folder`. A build script
+/// needs one, since its outer cargo has the usual one locked.
 ///
 /// # Errors
 /// When cargo or the target is missing, or the build fails.
@@ -94,7 +97,22 @@ pub fn build_rust(
     messages.lines().flat_map(modules_of_message).map(read_module).collect()
 }
 
-/// The modules that one of cargo's messages tells of.
+/// Builds the one guest of a folder that is a Cargo package.
+///
+/// # Errors
+/// When cargo or the target is missing, or the build fails, or the package makes more or fewer modules than one.
+pub(crate) fn build_rust_folder(folder: &Path) -> Result<Component, BuildError> {
+    let mut modules = build_rust(&folder.join("Cargo.toml"), RustTarget::Unknown, None, &[])?;
+    match (modules.pop(), modules.is_empty()) {
+        (Some(module), true) => component_from_any(module.bytes),
+        (last, _) => Err(BuildError::NotOneModule {
+            folder: folder.to_owned(),
+            names: modules.into_iter().chain(last).map(|module| module.name).collect(),
+        }),
+    }
+}
+
+/// The modules that one of cargo's messages names.
 fn modules_of_message(line: &str) -> Vec<PathBuf> {
     let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else { return Vec::new() };
     let files = message["filenames"].as_array().into_iter().flatten().filter_map(|file| file.as_str());

@@ -8,9 +8,10 @@ use std::{
 };
 
 use crate::{
-    BuildError, Component,
-    c::{include, scratch, write_bindings},
-    component_from_module, files_with, run_tool,
+    c::{include, write_bindings},
+    component::{Component, component_from_module},
+    error::BuildError,
+    source::{files_with, run_tool, scratch},
 };
 
 const TOOL: &str = "zig";
@@ -31,10 +32,10 @@ const FLAGS: [&str; 10] = [
 ];
 
 /// Finds Zig: in the folder's virtual environment `.venv` or that of a folder above it, else on the path, else among
-/// the packages of `python3`. Gives the program and what it is told first.
+/// the packages of `python3`. Returns the program and its first arguments.
 ///
 /// # Errors
-/// When there is none, and how to get it.
+/// When it is missing, with the way to get it.
 pub fn find_zig(folder: Option<&Path>) -> Result<Vec<OsString>, BuildError> {
     let mut found: Vec<Vec<OsString>> = Vec::new();
     let packaged = |python: OsString| vec![python, "-m".into(), "ziglang".into()];
@@ -60,7 +61,8 @@ pub fn find_zig(folder: Option<&Path>) -> Result<Vec<OsString>, BuildError> {
 pub fn build_zig(folder: &Path) -> Result<Component, BuildError> {
     let zig = find_zig(Some(folder))?;
     let root = files_with(folder, "zig")?.into_iter().next();
-    let root = root.ok_or_else(|| BuildError::UnknownLanguage { folder: folder.to_owned() })?;
+    let root =
+        root.ok_or_else(|| BuildError::UnknownLanguage { folder: folder.to_owned(), marks: "a `.zig` file".into() })?;
     let scratch = scratch()?;
     let bindings = write_bindings(scratch.path())?;
     let module = scratch.path().join("guest.wasm");

@@ -1,4 +1,4 @@
-//! What `inspect` tells of components, and that no file harms it.
+//! The output of `inspect`, and its safety with any file.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 

@@ -1,4 +1,4 @@
-//! `innkeeper build`: a checked component out of a source folder or a core module.
+//! `innkeeper build`: a checked component of a source folder or a core module.
 
 use std::{
     io::Write as _,
@@ -7,25 +7,37 @@ use std::{
 };
 
 use anyhow::Context as _;
+use innkeeper_build::{LANGUAGES, LanguageRow};
 
-/// Makes a guest component out of a source folder (Rust, C, C++, JavaScript, Python, Zig) or a core module.
+/// Makes a guest component of a source folder or a core module.
 #[derive(clap::Args)]
+#[command(after_help = languages())]
 pub(crate) struct Options {
     /// The folder with the guest's source, or a core module.
     #[arg(default_value = ".")]
     source: PathBuf,
-    /// Where the component goes; otherwise the source's name with the ending `.component.wasm`, in this folder.
+    /// The component's file; otherwise the source's name with the ending `.component.wasm`, in this folder.
     #[arg(short, long)]
     output: Option<PathBuf>,
+}
+
+/// The languages, with the file by which each is known and its tools.
+fn languages() -> String {
+    let line = |row: &LanguageRow| {
+        let mark = row.mark.to_string();
+        format!("  {:<11} {mark:<13} {} (size class {})", row.name, row.tools, row.size_class)
+    };
+    let lines: Vec<String> = LANGUAGES.iter().map(line).collect();
+    format!("Languages, the file that marks a source folder, and the tools:\n{}", lines.join("\n"))
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let source = options.source.canonicalize().with_context(|| format!("cannot use {}", options.source.display()))?;
     let output = options.output.clone().unwrap_or_else(|| default_output(&source));
-    // Before a build that may take a minute.
+    // First, since the build may take a minute.
     let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
-        anyhow::bail!("cannot write {}: {} is no folder", output.display(), folder.display());
+        anyhow::bail!("cannot write {}: {} is not a folder", output.display(), folder.display());
     }
     let component = innkeeper_build::build(&source)?;
     std::fs::write(&output, &component.bytes).with_context(|| format!("cannot write {}", output.display()))?;

@@ -1,6 +1,6 @@
-//! `innkeeper new`: a folder with a guest to begin with, its tests, and what it takes to build it.
+//! `innkeeper new`: a folder with a first guest, its tests and its build files.
 //!
-//! The folder is made of the repository's own guests: what is tested here is what an author begins with.
+//! The folder is made of the repository's own guests, so an author begins with tested code.
 
 use std::{
     fs,
@@ -11,27 +11,55 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use include_dir::{Dir, DirEntry, include_dir};
+use innkeeper_build::{LANGUAGES, Language, LanguageRow, Starter};
 
 /// Makes a folder with a new guest, its tests and a README.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The folder to make. Its last part is the guest's name: small letters, digits and `-`.
     name: PathBuf,
-    /// The language.
-    #[arg(long)]
-    lang: Lang,
-    /// What the guest does to begin with.
+    #[arg(long, value_parser = parse_language, help = language_help())]
+    lang: Start,
+    /// The policy that the guest begins with.
     #[arg(long, default_value = "lru")]
     template: Template,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Lang {
-    Rust,
-    C,
-    Cpp,
-    Js,
-    Python,
+/// A language that a new guest can begin in.
+#[derive(Clone, Copy)]
+struct Start {
+    language: Language,
+    source: &'static Source,
+}
+
+fn parse_language(name: &str) -> Result<Start, String> {
+    let Some(language) = Language::of_name(name) else {
+        return Err(format!("unknown language; known languages: {}", names_with_starter()));
+    };
+    let source = source(language)?;
+    Ok(Start { language, source })
+}
+
+fn language_help() -> String {
+    format!("The language: {}", names_with_starter())
+}
+
+fn names_with_starter() -> String {
+    let has_starter = |row: &&LanguageRow| matches!(row.starter, Starter::Folder(_));
+    LANGUAGES.iter().filter(has_starter).map(|row| row.aliases[0]).collect::<Vec<_>>().join(", ")
+}
+
+/// The parts of a new guest, or the reason why a language has none.
+fn source(language: Language) -> Result<&'static Source, String> {
+    match (language, language.row().starter) {
+        (_, Starter::Missing(why)) => Err(why.to_owned()),
+        (Language::Rust, _) => Ok(&RUST),
+        (Language::C, _) => Ok(&C),
+        (Language::Cpp, _) => Ok(&CPP),
+        (Language::JavaScript, _) => Ok(&JS),
+        (Language::Python, _) => Ok(&PYTHON),
+        (Language::Zig, Starter::Folder(folder)) => Err(format!("{folder} is not embedded")),
+    }
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -54,18 +82,19 @@ impl Template {
     }
 }
 
-/// Where a part of a new folder comes from.
+/// The parts of a new folder, and their places in it.
 struct Source {
     /// The build files and the README.
     new: Dir<'static>,
     /// The guests: lru, ttl, quota.
     templates: [Dir<'static>; 3],
-    /// Where in the folder the template goes.
+    /// The template's place in the folder.
     template_at: &'static str,
-    /// What the guest is written against, and where it goes.
+    /// The kit that the guest is written against.
     kit: Dir<'static>,
+    /// The kit's place.
     kit_at: &'static str,
-    /// Where the WIT package goes.
+    /// The WIT package's place.
     wit_at: &'static str,
     /// The first commands to try.
     commands: &'static [&'static str],
@@ -153,19 +182,13 @@ static PYTHON: Source = Source {
     ],
 };
 
-/// What tools leave in a source folder: no part of a guest.
+/// Folders that tools leave in a source folder: no part of a guest.
 const LEFT_BEHIND: [&str; 3] = ["__pycache__", "node_modules", ".venv"];
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let folder = &options.name;
     let name = name(folder)?;
-    let source = match options.lang {
-        Lang::Rust => &RUST,
-        Lang::C => &C,
-        Lang::Cpp => &CPP,
-        Lang::Js => &JS,
-        Lang::Python => &PYTHON,
-    };
+    let Start { language, source } = options.lang;
     let text = |text: &str| {
         let text = text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_"));
         text.replace("{{template}}", options.template.name()).replace("../kit", "./kit")
@@ -175,13 +198,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     write(&source.templates[options.template as usize], &folder.join(source.template_at), &text)?;
     write(&source.kit, &folder.join(source.kit_at), &text)?;
     write(&WIT, &folder.join(source.wit_at), &text)?;
-    if matches!(options.lang, Lang::C | Lang::Cpp) {
+    if matches!(language, Language::C | Language::Cpp) {
         for (name, contents) in innkeeper_build::c_bindings()? {
             write_file(&folder.join("bindings").join(name), &contents)?;
         }
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{}: a guest, with tests; its README.md says more. First try\n", folder.display())?;
+    writeln!(out, "{}: a guest with tests; README.md in it is the guide. Next:\n", folder.display())?;
     writeln!(out, "  cd {}", folder.display())?;
     for command in source.commands {
         writeln!(out, "  {}", text(command))?;
@@ -189,24 +212,24 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the folder, which must not be there.
+/// Makes the folder, which must not exist yet.
 fn make_folder(folder: &Path) -> anyhow::Result<()> {
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
-        bail!("{} is no folder: make it first", parent.display());
+        bail!("{} is not a folder; make it first", parent.display());
     }
     fs::create_dir(folder).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
-            anyhow::anyhow!("{} is there already: take another name, since nothing is overwritten", folder.display())
+            anyhow::anyhow!("{} exists already; take another name, since nothing is overwritten", folder.display())
         }
         _ => anyhow::Error::from(error).context(format!("cannot make the folder {}", folder.display())),
     })
 }
 
-/// Names that a package of the new folder has already.
+/// Names that a package of the new folder has taken.
 const TAKEN: [&str; 1] = ["innkeeper-guest"];
 
-/// A name that is good as a package's in each language.
+/// A name that is valid for a package in each language.
 fn name(folder: &Path) -> anyhow::Result<&str> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
@@ -216,15 +239,17 @@ fn name(folder: &Path) -> anyhow::Result<&str> {
         || name.ends_with('-')
     {
         let name = if name.is_empty() { folder.display().to_string() } else { name.to_owned() };
-        bail!("`{name}` is no name for a guest: take small letters, digits and `-`, a letter first, 64 at most");
+        bail!(
+            "`{name}` is not a valid name for a guest; take small letters, digits and `-`, a letter first, 64 at most"
+        );
     }
     if TAKEN.contains(&name) {
-        bail!("`{name}` is the kit's own name: take another");
+        bail!("`{name}` is the name of the kit; take another");
     }
     Ok(name)
 }
 
-/// Writes a folder of the repository, and what is in it.
+/// Writes a folder of the repository with everything in it.
 fn write(source: &Dir<'_>, target: &Path, text: &impl Fn(&str) -> String) -> anyhow::Result<()> {
     for entry in source.entries() {
         let Some(name) = entry.path().file_name() else { continue };
@@ -246,4 +271,25 @@ fn write_file(path: &Path, contents: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     fs::write(path, contents).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_language_has_the_starter_of_its_row_or_a_reason() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for row in &LANGUAGES {
+            match (row.starter, source(row.language)) {
+                (Starter::Folder(folder), Ok(source)) => {
+                    let readme = fs::read(top.join(folder).join("new/README.md")).expect("the starter has a guide");
+                    let embedded = source.new.get_file("README.md").expect("the starter has a guide");
+                    assert_eq!(embedded.contents(), readme, "{} begins with another folder", row.name);
+                }
+                (Starter::Missing(why), Err(said)) => assert_eq!(said, why),
+                (starter, _) => panic!("{}: {starter:?} and `source` differ", row.name),
+            }
+        }
+    }
 }
