@@ -1,4 +1,4 @@
-//! `innkeeper bench`: what does a component cost, and does it cost more than it did?
+//! `innkeeper bench`: the price of a component's calls, compared with an older price.
 
 use std::{
     io::Write as _,
@@ -8,14 +8,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use innkeeper_check::cost::{self, Item, Population, Price, PriceOptions, Prices};
-
-use crate::{
-    guest_file::{GuestFile, LoadOptions, empty_call},
-    loopback::{
-        Progress,
-        table::{self, Column},
-    },
+use innkeeper_program::{
+    progress::Progress,
+    table::{self, Column},
 };
+
+use crate::guest_file::{GuestFile, LoadOptions, empty_call};
 
 /// Prices a guest: fuel and time of each callback by number of sessions, memory, growth, replay.
 #[derive(clap::Args)]
@@ -31,10 +29,10 @@ pub(crate) struct Options {
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     sessions: Vec<u32>,
-    /// What an older run printed with `--json`: fail where the median fuel of a call has grown.
+    /// The output of an older run with `--json`: fail where the median fuel of a call has grown.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// By how much it may grow, in percent.
+    /// The growth that is allowed, in percent.
     #[arg(long, default_value_t = 5.0, value_parser = parse_percent, allow_negative_numbers = true)]
     percent: f64,
     /// Draw fuel against the number of sessions into this file.
@@ -47,11 +45,11 @@ pub(crate) struct Options {
 
 fn parse_percent(text: &str) -> Result<f64, String> {
     let percent: Option<f64> = text.parse().ok();
-    percent.filter(|percent| percent.is_finite() && *percent >= 0.0).ok_or_else(|| "write a number from 0 on".into())
+    percent.filter(|percent| percent.is_finite() && *percent >= 0.0).ok_or_else(|| "write a number of 0 or more".into())
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    // A file that is no baseline is told before a minute has gone by.
+    // First, since the pricing may take a minute.
     let baseline = options.baseline.as_deref().map(read_baseline).transpose()?;
     let file = GuestFile::load(&options.load)?;
     let mut empty_call = empty_call()?;
@@ -84,7 +82,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 
 fn read_baseline(path: &Path) -> anyhow::Result<Prices> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Prices::from_json(&text).with_context(|| format!("{} is no baseline", path.display()))
+    Prices::from_json(&text).with_context(|| format!("invalid baseline {}", path.display()))
 }
 
 fn held_against(prices: &Prices, baseline: &Prices, percent: f64) -> anyhow::Result<ExitCode> {
@@ -92,7 +90,7 @@ fn held_against(prices: &Prices, baseline: &Prices, percent: f64) -> anyhow::Res
     let growths = cost::compare(prices, baseline, percent).into_iter().filter(|growth| is_asked(growth.sessions));
     let lines: Vec<String> = growths.map(|growth| format!("\n  {growth}")).collect();
     if !lines.is_empty() {
-        bail!("dearer than the baseline by more than {percent} %:{}", lines.concat());
+        bail!("more than {percent} % above the baseline:{}", lines.concat());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -101,7 +99,7 @@ fn text(prices: &Prices) -> String {
     let empty =
         prices.empty_call_ns.map_or_else(String::new, |spread| format!("empty call {} µs, ", us(spread.median)));
     let mut text = format!(
-        "{empty}instantiation {} µs; reading the clock takes {} ns, which is subtracted\n",
+        "{empty}instantiation {} µs; the {} ns of reading the clock are subtracted\n",
         us(prices.instantiation_ns.median),
         prices.clock_ns
     );
@@ -124,11 +122,11 @@ const COLUMNS: [Column; 9] = [
 fn population_text(population: &Population) -> String {
     let sessions = population.sessions;
     if let Some(fault) = &population.fault {
-        return format!("\n{sessions} sessions: not priced, since {fault}\n");
+        return format!("\n{sessions} sessions: not priced: {fault}\n");
     }
     let mut text = match population.held {
         held if held == sessions => format!("\n{sessions} sessions\n\n"),
-        held => format!("\n{sessions} sessions, of which the guest kept {held}\n\n"),
+        held => format!("\n{sessions} sessions, {held} of them kept by the guest\n\n"),
     };
     let priced = population.prices.iter().filter(|price| price.calls > 0);
     text += &table::table(&COLUMNS, &priced.map(cells).collect::<Vec<_>>());
@@ -137,7 +135,7 @@ fn population_text(population: &Population) -> String {
             text += &format!("  {}: {fault}\n", price.item);
         }
         if price.wrong > 0 {
-            text += &format!("  {}: {} answers are not what was registered\n", price.item, price.wrong);
+            text += &format!("  {}: {} wrong answers\n", price.item, price.wrong);
         }
     }
     text + &whole_text(population)
@@ -157,7 +155,7 @@ fn cells(price: &Price) -> Vec<String> {
     ]
 }
 
-/// What is told of all the sessions together.
+/// The lines about all the sessions together.
 fn whole_text(population: &Population) -> String {
     let mut text = String::new();
     if let Some(fuel) = population.foldl_fuel_per_session {

@@ -1,4 +1,4 @@
-//! `innkeeper check`: does a component behave as a session cache must?
+//! `innkeeper check`: the rules of a session cache, tried on a component.
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -15,7 +15,7 @@ pub(crate) struct Options {
     /// Only the cases whose names begin so, such as `05` or `A2`; separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     only: Vec<String>,
-    /// How many random sequences of calls each case of random calls tries.
+    /// Random sequences of calls that each case of random calls tries.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000), allow_negative_numbers = true)]
     runs: u32,
     /// Print every call to an instance alone, with its answer and its fuel.
@@ -26,7 +26,7 @@ pub(crate) struct Options {
     json: bool,
 }
 
-/// What is printed with `--json`.
+/// The output of `--json`.
 #[derive(serde::Serialize)]
 struct JsonReport<'a> {
     component: String,
@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let only: Vec<String> = options.only.iter().map(|only| capital(only)).collect();
     if let Some(unknown) = unknown {
         let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
-        bail!("no case begins with `{unknown}`: there are\n  {}", names.join("\n  "));
+        bail!("unknown case `{unknown}`; known cases:\n  {}", names.join("\n  "));
     }
     let file = GuestFile::load(&options.load)?;
     let component = innkeeper_build::check_component(file.bytes.clone())?;
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         let head = (options.load.component.display(), file.bytes.len(), sealed, file.class.name());
         print_line(&format!("{}: {} bytes, {}, size class {}\n", head.0, head.1, head.2, head.3));
     }
-    // A panic that a case provokes on purpose, or that ends it, is told by its failure.
+    // The case's failure reports a panic that it provokes on purpose, or that ends it.
     std::panic::set_hook(Box::new(|_| {}));
     let check_options = CheckOptions { only, runs: options.runs };
     let is_text = !options.json;
@@ -91,13 +91,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if report.is_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// `b1` is `B1`; the rest of a name is as it is.
+/// Makes `B1` of `b1`; the rest of a name stays.
 fn capital(only: &str) -> String {
     let mut characters = only.trim().chars();
     characters.next().into_iter().flat_map(char::to_uppercase).chain(characters).collect()
 }
 
-/// One line of output; a reader that has gone away, such as `head`, does not matter.
+/// Prints one line. A reader that has left, such as `head`, is no error.
 fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -1,7 +1,7 @@
 //! `innkeeper demo`: real TLS clients resume through untrusted guests.
 //!
-//! Starts an upstream and the proxy on loopback with a tenant for each example guest, hostile ones among them, drives
-//! TLS clients against it, and shows what came of it.
+//! Starts an upstream and the proxy on loopback with a tenant for each guest of `guests/artifacts`, hostile ones among them.
+//! Drives TLS clients against it, and prints the results.
 
 mod report;
 
@@ -14,7 +14,16 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use innkeeper_artifacts::{Artifact, artifact};
+use innkeeper_artifacts::{ARTIFACTS, Artifact};
+use innkeeper_program::{
+    compiler,
+    loopback::{
+        Stand,
+        client::{self, Visits},
+        upstream,
+    },
+    progress::Progress,
+};
 use innkeeper_proxy::{
     GuestLoader, ListenerConfig, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig, Upstream, Wasi,
     core::{CacheConfig, Limits, Owners, Role, SizeClass},
@@ -22,16 +31,8 @@ use innkeeper_proxy::{
 use tokio::time::Instant;
 
 use self::report::Row;
-use crate::{
-    compiler,
-    loopback::{
-        Progress, Stand,
-        client::{self, Visits},
-        upstream,
-    },
-};
 
-/// Shows real TLS clients resuming through untrusted guests, on loopback.
+/// Shows real TLS clients that resume through untrusted guests, on loopback.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Connections for each tenant, half of them TLS 1.2 and half TLS 1.3.
@@ -43,7 +44,7 @@ pub(crate) struct Options {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
-    /// Stay up afterwards, to be tried by hand, until interrupted.
+    /// Stay up until interrupted, to try the tenants by hand.
     #[arg(long)]
     keep: bool,
 }
@@ -51,15 +52,12 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let runtime = compiler::runtime()?;
     let done = runtime.block_on(run_on(options));
-    // Connections that hang on an upstream do not keep the demo.
+    // A connection that hangs on an upstream must not keep the demo.
     runtime.shutdown_timeout(Duration::from_secs(1));
     done
 }
 
-/// The tenants: the honest guests, and hostile ones that get as far as being asked.
-const TENANTS: [&str; 6] = ["rust-lru", "rust-ttl", "c-lru", "spin", "trap", "liar"];
-
-/// A tenant of the demo: its guest, and its stand.
+/// A tenant of the demo: its guest and its stand.
 type Stall = (&'static Artifact, Stand);
 
 async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
@@ -110,15 +108,15 @@ async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn chosen(only: &[String]) -> anyhow::Result<Vec<&'static Artifact>> {
-    if let Some(unknown) = only.iter().find(|name| !TENANTS.contains(&name.as_str())) {
-        bail!("there is no tenant `{unknown}`: there are {}", TENANTS.join(", "));
+    let names: Vec<&str> = ARTIFACTS.iter().map(|artifact| artifact.name).collect();
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("unknown tenant `{unknown}`; known tenants: {}", names.join(", "));
     }
-    let is_chosen = |name: &&str| only.is_empty() || only.iter().any(|chosen| chosen == name);
-    let tenants = TENANTS.into_iter().filter(is_chosen);
-    tenants.map(|name| artifact(name).with_context(|| format!("guest {name} is not among the artifacts"))).collect()
+    let is_chosen = |artifact: &&Artifact| only.is_empty() || only.iter().any(|chosen| chosen == artifact.name);
+    Ok(ARTIFACTS.iter().filter(is_chosen).collect())
 }
 
-/// Loads every guest that could be built, and makes a tenant of it with a certificate of its own.
+/// Loads every guest that was built, and makes a tenant of it with a certificate of its own.
 fn stands(artifacts: &[&'static Artifact], upstream: SocketAddr) -> anyhow::Result<(Vec<Stall>, Vec<TenantConfig>)> {
     let loader = GuestLoader::new(compiler::apart())?;
     let limits = Limits::new(SizeClass::Small);

@@ -1,29 +1,28 @@
-//! A component file as a guest, for the commands that try one out.
+//! A component file as a guest, for the commands that try one.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use innkeeper_core::{Guest, Limits, Property, Role, SizeClass, Solo};
+use innkeeper_program::compiler;
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 
-use crate::compiler;
-
-/// Which component, and how it is opened.
+/// The component, and the settings that open it.
 #[derive(clap::Args)]
 pub(crate) struct LoadOptions {
     /// The component file.
     pub(crate) component: PathBuf,
     /// The size class: `small` for compiled languages, `large` for those with an interpreter; otherwise the smaller one that
-    /// takes it.
+    /// fits.
     #[arg(long)]
     class: Option<Class>,
-    /// A setting for the guest, as the operator would write it; may be given several times.
+    /// A setting for the guest, as in the operator's configuration; may be given several times.
     #[arg(long = "property", value_name = "NAME=VALUE", value_parser = parse_property)]
     properties: Vec<Property>,
     /// Allow closed WASI: no files, no network, no environment.
     #[arg(long)]
     wasi: bool,
-    /// A folder that keeps compiled code from one run to the next. Who can write there runs code in this process.
+    /// A folder that keeps compiled code for the next run. Anyone who can write there runs code in this process.
     #[arg(long, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
 }
@@ -45,7 +44,7 @@ impl LoadOptions {
     }
 }
 
-/// A guest that was loaded from a file, and opens.
+/// A guest loaded from a file, which opens a cache.
 pub(crate) struct GuestFile {
     pub(crate) guest: Arc<dyn Guest>,
     pub(crate) limits: Limits,
@@ -76,7 +75,7 @@ impl GuestFile {
     }
 }
 
-/// Why no size class takes a component: once, where the reason is the same.
+/// The reasons of all size classes, or the one reason where they agree.
 fn reasons(classes: &[SizeClass], refusals: &[String]) -> String {
     if refusals.windows(2).all(|two| two[0] == two[1]) {
         return refusals.first().cloned().unwrap_or_default();
@@ -85,7 +84,7 @@ fn reasons(classes: &[SizeClass], refusals: &[String]) -> String {
     named.collect::<Vec<_>>().join("\n")
 }
 
-/// Loads a component under the limits of a size class and opens a cache in it, or tells why it cannot.
+/// Loads a component under the limits of a size class and opens a cache in it, or returns the reason why not.
 pub(crate) fn load_as(
     class: SizeClass,
     bytes: &[u8],
@@ -94,7 +93,7 @@ pub(crate) fn load_as(
     compile_cache: Option<PathBuf>,
 ) -> Result<(Arc<dyn Guest>, Limits), String> {
     let mut limits = Limits::new(class);
-    // Nobody waits for this one but the author.
+    // Only the author waits for it.
     limits.compile = Duration::from_secs(600);
     let config = EngineConfig {
         instances: 64,
@@ -108,21 +107,21 @@ pub(crate) fn load_as(
     let mut patient = limits.clone();
     patient.init.time = Duration::from_secs(60);
     let opened = Solo::open(&*guest, &patient, Role::Server, properties, 0);
-    opened.map_err(|fault| format!("it does not open: {fault}"))?;
+    opened.map_err(|fault| format!("cannot open a cache: {fault}"))?;
     Ok((guest, limits))
 }
 
-/// Here the operator is who runs the command.
+/// The error with the flag that takes the operator's part here.
 fn with_wasi_hint(error: &innkeeper_wasm::LoadError) -> String {
     match error {
         innkeeper_wasm::LoadError::Import { name, .. } if name.starts_with("wasi:") => {
-            format!("{error}, here by `--wasi`")
+            format!("{error}; here the flag is `--wasi`")
         }
         other => other.to_string(),
     }
 }
 
-/// A call into a component that does nothing, on an engine set up as a guest's is: the floor of every call.
+/// An empty call into a component, on an engine like a guest's: the floor of every call.
 pub(crate) fn empty_call() -> anyhow::Result<impl FnMut()> {
     let engine =
         Engine::new(EngineConfig { instances: 1, ..EngineConfig::new(SizeClass::Small, Compilation::Trusted) })?;

@@ -1,4 +1,4 @@
-//! `innkeeper inspect`: what a component is made of, and which size class it needs.
+//! `innkeeper inspect`: the parts of a component, and the size class it needs.
 
 use std::{
     io::{self, Write},
@@ -13,17 +13,17 @@ use innkeeper_wasm::Wasi;
 
 use crate::guest_file::load_as;
 
-/// Tells what a component is made of, without serving it.
+/// Shows the parts of a component without serving it.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The component.
     component: PathBuf,
-    /// Prints JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// What is printed.
+/// The output.
 #[derive(serde::Serialize)]
 struct Page {
     #[serde(flatten)]
@@ -32,16 +32,16 @@ struct Page {
     fit: Fit,
 }
 
-/// Which size class has room for a component.
+/// The size class with room for a component.
 #[derive(serde::Serialize)]
 struct Fit {
-    /// The smallest in which it opens a cache.
+    /// The smallest class in which it opens a cache.
     size_class: Option<&'static str>,
-    /// The classes that were tried before, in which it does not.
+    /// The smaller classes that refuse it.
     refusals: Vec<Refusal>,
 }
 
-/// Why a size class does not serve.
+/// A class that refuses it, and the reason.
 #[derive(serde::Serialize)]
 struct Refusal {
     size_class: &'static str,
@@ -76,7 +76,7 @@ fn size_class(bytes: &[u8], wasi: Wasi) -> Fit {
     Fit { size_class: None, refusals }
 }
 
-/// How many core modules are listed; an interpreter can bring dozens.
+/// The most core modules that are listed; an interpreter can bring dozens.
 const MODULES_MAX: usize = 6;
 
 fn print(out: &mut impl Write, page: &Page) -> io::Result<()> {
@@ -85,8 +85,8 @@ fn print(out: &mut impl Write, page: &Page) -> io::Result<()> {
     line(out, "size", &bytes(inspection.bytes))?;
     let world = match (&inspection.world, inspection.is_guest) {
         (Some(world), true) => world.clone(),
-        (Some(world), false) => format!("{world}, which this host does not know"),
-        (None, _) => "not a guest: it does not export the callbacks".into(),
+        (Some(world), false) => format!("{world}, unknown to this host"),
+        (None, _) => "not a guest: the callbacks are missing".into(),
     };
     line(out, "world", &world)?;
     line(out, "sealed", if inspection.is_sealed { "yes" } else { "no" })?;
@@ -108,7 +108,7 @@ fn print(out: &mut impl Write, page: &Page) -> io::Result<()> {
     if let Some(refused) = &inspection.refused {
         line(out, "refused", refused)?;
     }
-    line(out, "size class", fit.size_class.unwrap_or("none serves it"))?;
+    line(out, "size class", fit.size_class.unwrap_or("none fits"))?;
     match &fit.refusals[..] {
         [small, large] if small.reason == large.reason => line(out, "", &small.reason),
         refusals => refusals
@@ -117,7 +117,7 @@ fn print(out: &mut impl Write, page: &Page) -> io::Result<()> {
     }
 }
 
-/// A label with a value. The value's further lines stand below its first.
+/// Prints a label with a value, whose further lines stand below its first.
 fn line(out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
     for (at, value) in value.lines().enumerate() {
         writeln!(out, "{:<12} {value}", if at == 0 { label } else { "" })?;
@@ -125,7 +125,7 @@ fn line(out: &mut impl Write, label: &str, value: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// A label with a list, one item a line.
+/// Prints a label with a list, one item a line.
 fn lines(out: &mut impl Write, label: &str, items: impl Iterator<Item = String>) -> io::Result<()> {
     let items: Vec<String> = items.collect();
     match items.is_empty() {
@@ -138,7 +138,7 @@ fn import(import: &Interface) -> String {
     match import.origin {
         Origin::Ours => interface(import),
         Origin::Wasi => format!("{} (WASI)", interface(import)),
-        Origin::Other => format!("{} (no guest may have it)", interface(import)),
+        Origin::Other => format!("{} (forbidden for every guest)", interface(import)),
     }
 }
 

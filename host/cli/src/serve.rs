@@ -3,6 +3,10 @@
 use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
+use innkeeper_program::{
+    compiler,
+    table::{self, Column},
+};
 use innkeeper_proxy::core::Clock;
 use innkeeper_serve::{
     Life, ServeError, Server, ServerConfig,
@@ -14,20 +18,16 @@ use innkeeper_serve::{
     try_out,
 };
 
-use crate::{
-    compiler,
-    loopback::table::{self, Column},
-    settings,
-};
+use crate::settings;
 
-/// Serves tenants as a configuration file says, until SIGTERM; SIGHUP reads the file again.
+/// Serves the tenants of a configuration file until SIGTERM; SIGHUP reads the file again.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// The configuration file, in TOML.
     #[arg(long, env = settings::CONFIG, value_name = "FILE", required_unless_present_any = ["schema", "reference"])]
     config: Option<PathBuf>,
-    /// Check the configuration, try every guest out, print what would run, and end: with 0 if all is well, 1 if nothing would be
-    /// taken over, 2 if all would be but for the tenants that are named.
+    /// Check the configuration, try every guest, print the result, and end: with 0 if all is well, 1 if nothing would run, 2 if
+    /// only the named tenants fail.
     #[arg(long)]
     check: bool,
     /// Print the configuration's JSON schema, for editors, and end.
@@ -36,16 +36,16 @@ pub(crate) struct Options {
     /// Print the reference of the configuration or of the metrics, as Markdown, and end.
     #[arg(long, value_name = "OF")]
     reference: Option<Reference>,
-    /// The admin listener's address, in the place of `admin.address`.
+    /// The admin listener's address; overrides `admin.address`.
     #[arg(long, env = settings::ADMIN, value_name = "ADDRESS")]
     admin: Option<String>,
-    /// Which events are logged, in the place of `log.filter`.
+    /// The events that are logged; overrides `log.filter`.
     #[arg(long, env = settings::LOG, value_name = "FILTER")]
     log: Option<String>,
-    /// How events are written, in the place of `log.format`.
+    /// The format of the log; overrides `log.format`.
     #[arg(long, env = settings::LOG_FORMAT, value_name = "FORMAT")]
     log_format: Option<Format>,
-    /// The folder that keeps compiled code, in the place of `guests.compile_cache`. Who can write there runs code in this
+    /// The folder that keeps compiled code; overrides `guests.compile_cache`. Anyone who can write there runs code in this
     /// process.
     #[arg(long, env = settings::COMPILE_CACHE, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
             Format::Json => LogFormat::Json,
         }),
         log_filter: options.log.clone(),
-        // Flags are taken from where one is, the file's paths from where it is.
+        // A flag's path is relative to this folder, one in the file to the file's.
         compile_cache: options.compile_cache.as_ref().map(std::path::absolute).transpose()?,
     };
     let settings = match config::check(&path, &overrides) {
@@ -106,7 +106,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         tracing::warn!("{warning}");
     }
     let served = serve(ServerConfig { path, overrides, clock: Clock::system() }, settings, &log);
-    // From here on nothing waits for standard error but the log.
+    // From here on only the log waits for standard error.
     Ok(served.unwrap_or_else(|error| {
         print(&mut log.writer(), &format!("{error:#}"));
         ExitCode::FAILURE
@@ -114,18 +114,18 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(config: ServerConfig, settings: Settings, log: &Log) -> anyhow::Result<ExitCode> {
-    // It changes the environment, so it comes before the runtime's threads.
+    // First, since it changes the environment, which the runtime's threads may read.
     let mut passed = ListenFd::from_env();
     let sockets = (0..passed.len()).map(|number| {
         let socket = passed.take_tcp_listener(number).ok().flatten();
-        socket.with_context(|| format!("socket {number} of systemd is no TCP listener\nhint: use `ListenStream=`"))
+        socket.with_context(|| format!("socket {number} of systemd is not a TCP listener\nhint: use `ListenStream=`"))
     });
     let sockets = sockets.collect::<anyhow::Result<Vec<TcpListener>>>()?;
     let runtime = compiler::runtime()?;
     let served = runtime.block_on(async {
         // First, so that no signal ends the process halfway.
         let mut life = Life::new().context("cannot listen for signals")?;
-        // In a task of its own: guests take their time to be compiled, and the process may be told to end meanwhile.
+        // In a task of its own: compiling guests takes time, and the process may be told to end meanwhile.
         let start = tokio::spawn(Server::start(config, settings, sockets));
         let started = tokio::select! {
             started = start => started.context("the start panicked")?,
@@ -144,12 +144,12 @@ fn serve(config: ServerConfig, settings: Settings, log: &Log) -> anyhow::Result<
         server.run(&mut life).await;
         Ok(ExitCode::SUCCESS)
     });
-    // What still runs has been told to end.
+    // Every task has been told to end.
     runtime.shutdown_background();
     served
 }
 
-/// Shows problems as they are: each has its own place and hint.
+/// Prints problems, each with its own place and hint.
 fn complain(error: &ServeError, out: &mut impl std::io::Write) -> ExitCode {
     match error {
         ServeError::Problems(problems) => problems.iter().for_each(|problem| print(out, &problem.to_string())),
@@ -158,12 +158,12 @@ fn complain(error: &ServeError, out: &mut impl std::io::Write) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// One error, in one write. If nobody reads it, the exit code tells.
+/// Prints one error in one write. If nobody reads it, the exit code tells.
 fn print(out: &mut impl std::io::Write, error: &str) {
     let _ = out.write_all(format!("error: {error}\n").as_bytes());
 }
 
-/// What `--check` ends with where all would be taken over but for single tenants.
+/// The exit code of `--check` where only some tenants fail.
 const PARTLY: u8 = 2;
 
 const COLUMNS: [Column; 9] = [
@@ -178,7 +178,7 @@ const COLUMNS: [Column; 9] = [
     ("lifetime s", true),
 ];
 
-/// What would run.
+/// Prints the settings that would run.
 fn show(settings: &Settings, troubled: &[TenantProblems], out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let row = |tenant: &config::TenantSettings| {
         let upstream = if tenant.upstream.tls.is_some() { " (TLS)" } else { "" };
@@ -218,18 +218,18 @@ fn show(settings: &Settings, troubled: &[TenantProblems], out: &mut impl std::io
     let demand = Demand::of(settings);
     let Demand { files, memory_bytes, connections, connections_there, reserve_least, .. } = demand;
     writeln!(out, "at most {files} file descriptors, and {} MiB for guests and vaults", memory_bytes >> 20)?;
-    let each = format!("each tenant is sure of {reserve_least}");
+    let each = format!("at least {reserve_least} are reserved for each");
     match connections > connections_there {
         true => writeln!(
             out,
-            "the tenants may come to {connections} connections, more than the {connections_there} there are; {each}"
+            "the tenants may reach {connections} connections, more than the limit of {connections_there}; {each}"
         )?,
-        false => writeln!(out, "the tenants may come to {connections} connections, of {connections_there}; {each}")?,
+        false => writeln!(out, "the tenants may reach {connections} connections of {connections_there}; {each}")?,
     }
     demand.prepare().iter().try_for_each(|warning| writeln!(out, "warning: {warning}"))?;
     writeln!(out)?;
     if troubled.is_empty() {
-        writeln!(out, "The configuration does.")?;
+        writeln!(out, "configuration OK")?;
         return Ok(());
     }
     for TenantProblems { tenant, part, problems } in troubled {
@@ -241,6 +241,6 @@ fn show(settings: &Settings, troubled: &[TenantProblems], out: &mut impl std::io
         problems.iter().try_for_each(|problem| writeln!(out, "error: {problem}"))?;
         writeln!(out)?;
     }
-    writeln!(out, "The configuration does, but for what is said of {} tenants above.", troubled.len())?;
+    writeln!(out, "configuration not OK: {} of {} tenants have errors", troubled.len(), settings.tenants.len())?;
     Ok(())
 }

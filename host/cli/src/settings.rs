@@ -1,4 +1,4 @@
-//! Every environment variable that is read. A flag goes before its variable, and that before the configuration file.
+//! Every environment variable of `serve`. A flag overrides its variable, which overrides the configuration file.
 
 /// `serve --config`.
 pub(crate) const CONFIG: &str = "INNKEEPER_CONFIG";
@@ -10,5 +10,3 @@ pub(crate) const LOG: &str = "INNKEEPER_LOG";
 pub(crate) const LOG_FORMAT: &str = "INNKEEPER_LOG_FORMAT";
 /// `serve --compile-cache`.
 pub(crate) const COMPILE_CACHE: &str = "INNKEEPER_COMPILE_CACHE";
-/// Which events the other commands show.
-pub(crate) const LOG_OF_TOOLS: &str = "RUST_LOG";

@@ -38,67 +38,6 @@ fn demo_resumes_on_honest_tenants_and_completes_on_hostile_ones() {
     }
 }
 
-/// Guests of every kind, few enough for a test, and a part of what stops them.
-const ATTACKS: [(&str, &str); 12] = [
-    ("spin in lookup", "fuel"),
-    ("spin in init", "fuel"),
-    ("trap in update", "sandbox"),
-    ("recurse in lookup", "stack"),
-    ("balloon in lookup", "memory"),
-    ("evict-anywhere in lookup", "host-interface"),
-    ("log-flood in lookup", "log-rate"),
-    ("liar", "claim-check"),
-    ("later", "fuel"),
-    ("imports-files", "imports"),
-    ("other-shape", "world"),
-    ("truncated", "validation"),
-];
-
-#[test]
-fn attack_names_what_stopped_each_and_breaks_no_handshake() {
-    let names = ATTACKS.map(|(name, _)| name).join(",");
-    let output = innkeeper(&["attack", "--json", "--connections", "24", "--only", &names]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("the report is one JSON object");
-    assert_eq!(report["failed_total"], 0, "{report}");
-    let attacks = report["attacks"].as_array().expect("there is a list of attacks");
-    assert_eq!(attacks.len(), ATTACKS.len());
-    for attack in attacks {
-        let number = |field: &str| attack[field].as_u64().unwrap_or_else(|| panic!("{field} is a number: {attack}"));
-        assert!(number("failed") == 0 && number("handshakes") >= 48, "{attack}");
-        assert!(attack["neighbour_p99_ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), "{attack}");
-        for field in ["neighbours_resumed", "neighbours_resumed_quiet"] {
-            assert!(attack[field].as_f64().is_some_and(|share| (0.0..=100.0).contains(&share)), "{field}: {attack}");
-        }
-    }
-    let sum = |field: &str| report[field].as_f64().unwrap_or_else(|| panic!("{field} is a number: {report}"));
-    assert!(sum("neighbour_p99_ratio_max") >= sum("neighbour_p99_ratio_median"), "{report}");
-    assert!(sum("neighbours_resumed_quiet_median") > 90.0 && sum("neighbours_resumed_median") > 0.0, "{report}");
-    assert!((0.0..=100.0).contains(&sum("neighbours_resumed_less_max")), "{report}");
-    for (name, by) in ATTACKS {
-        let attack = attacks.iter().find(|attack| attack["name"] == name);
-        let stopped_by = attack.and_then(|attack| attack["stopped_by"].as_str()).unwrap_or_default();
-        assert!(stopped_by.split('+').any(|own| own == by), "{name} is stopped by {stopped_by}");
-    }
-}
-
-#[test]
-fn attack_prints_a_table_and_names_what_there_is() {
-    let output = innkeeper(&["attack", "--connections", "4", "--only", "plain-text"]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let shown = text(&output.stdout);
-    let lines: Vec<&str> = shown.lines().collect();
-    assert!(
-        lines[0].starts_with("attack") && lines[0].contains("neighbours resumed") && lines[0].ends_with("quiet"),
-        "{shown}"
-    );
-    assert!(lines[2].starts_with("plain-text  ") && lines[2].contains("file-format"), "{shown}");
-    assert!(shown.contains("\n1 attacks, 0 failed handshakes; "), "{shown}");
-    let unknown = innkeeper(&["attack", "--only", "nobody"]);
-    assert!(!unknown.status.success());
-    assert!(text(&unknown.stderr).starts_with("error: there is no hostile guest `nobody`: there are "));
-}
-
 #[test]
 fn demo_prints_a_table_and_what_to_try() {
     let output = innkeeper(&["demo", "--connections", "4", "--only", "rust-lru,liar"]);
@@ -106,23 +45,17 @@ fn demo_prints_a_table_and_what_to_try() {
     let shown = text(&output.stdout);
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].starts_with("tenant") && lines[0].ends_with("state"), "{shown}");
-    assert!(
-        lines[2].starts_with("rust-lru  honest   Rust") && lines[3].starts_with("liar      hostile  Rust"),
-        "{shown}"
-    );
+    assert!(lines[2].starts_with("rust-lru  honest ") && lines[3].starts_with("liar      hostile"), "{shown}");
     assert!(shown.contains("0 failed handshakes"), "{shown}");
     let last = lines.last().copied().unwrap_or_default();
-    assert!(
-        last.contains("openssl s_client -connect 127.0.0.1:") && last.contains("-servername liar.example"),
-        "{shown}"
-    );
+    assert!(last.contains("-connect 127.0.0.1:") && last.contains("-servername liar.example"), "{shown}");
 }
 
 #[test]
 fn demo_names_the_tenants_it_has() {
     let output = innkeeper(&["demo", "--only", "nobody"]);
     assert!(!output.status.success());
-    let message = "error: there is no tenant `nobody`: there are rust-lru, rust-ttl, c-lru, spin, trap, liar\n";
+    let message = "error: unknown tenant `nobody`; known tenants: rust-lru, rust-ttl, c-lru, spin, trap, liar\n";
     assert_eq!(text(&output.stderr), message);
 }
 
@@ -152,16 +85,22 @@ fn build_says_what_is_wrong() {
     };
     assert!(refusal(&path("nothing")).starts_with("error: cannot use "), "no folder");
     let empty = refusal(&path(""));
-    assert!(
-        empty.contains("there is no `Cargo.toml`, `guest.js` or `guest.py`, and no `.c`, `.cpp` or `.zig` file"),
-        "{empty}"
-    );
+    let marks = "hint: a source folder has one of `Cargo.toml`, `guest.js`, `guest.py`, a `.cpp` file, a `.c` file, a `.zig` file";
+    assert!(empty.contains(marks), "{empty}");
     std::fs::write(path("module.wasm"), b"\0asm\x01\0\0\0").expect("the folder can be written");
     let untyped = refusal(&path("module.wasm"));
     assert!(untyped.contains("does not export `innkeeper:session-cache/callbacks@0.1.0`"), "{untyped}");
     std::fs::write(path("text.wasm"), "no module").expect("the folder can be written");
-    assert!(refusal(&path("text.wasm")).starts_with("error: no component can be made of it: "), "text");
+    assert!(refusal(&path("text.wasm")).starts_with("error: cannot make a component of it: "), "text");
     std::fs::create_dir(path("broken")).expect("the folder can be written");
     std::fs::write(path("broken/guest.c"), "int main( {").expect("the folder can be written");
     assert!(refusal(&path("broken")).starts_with("error: `clang` failed:\n"), "broken C");
+}
+
+#[test]
+fn attack_names_its_new_program() {
+    let output = innkeeper(&["attack", "--only", "spin"]);
+    assert!(!output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains("`innkeeper-attack --only spin`") && said.contains("`cargo attack --only spin`"), "{said}");
 }

@@ -110,7 +110,7 @@ fn check_shows_what_would_run_and_starts_nothing() {
     assert!(
         lines[0].starts_with("tenant  server names ") && lines[2].starts_with("shop    shop.example, *.shop.example ")
     );
-    assert!(shown.contains("\nlistens on 127.0.0.1:0\n") && shown.ends_with("\nThe configuration does.\n"), "{shown}");
+    assert!(shown.contains("\nlistens on 127.0.0.1:0\n") && shown.ends_with("\nconfiguration OK\n"), "{shown}");
     folder.configure("listeners = []\ntenants = 1\n");
     let output = serve(folder.path(), &["--check"]);
     assert!(!output.status.success() && output.stdout.is_empty());

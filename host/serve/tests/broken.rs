@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use innkeeper_artifacts::artifact;
+use innkeeper_corpus::artifact;
 use innkeeper_proxy::Compilation;
 use innkeeper_serve::{
     config::{Overrides, Problems, TenantProblems, check},

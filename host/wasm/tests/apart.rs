@@ -4,8 +4,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use innkeeper_artifacts::artifact;
 use innkeeper_core::{CacheConfig, Clock, Fault, Guest, Limits, Name, Owners, Role, Secret, SizeClass, Solo};
+use innkeeper_corpus::artifact;
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Helper, LoadError, Wasi, thread_stack_bytes};
 
 fn compiler() -> Compilation {

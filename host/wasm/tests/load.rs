@@ -1,7 +1,7 @@
 //! Refusals at load, with their messages.
 
-use innkeeper_artifacts::artifact;
 use innkeeper_core::{Limits, SizeClass};
+use innkeeper_corpus::artifact;
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 
 fn load(bytes: &[u8], wasi: Wasi) -> Result<(), String> {

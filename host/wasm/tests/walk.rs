@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use innkeeper_artifacts::{ARTIFACTS, Stage};
 use innkeeper_core::{Limits, SizeClass};
+use innkeeper_corpus::{Stage, artifact, artifacts};
 use innkeeper_wasm::{Checked, LoadError};
 
 fn walk(bytes: &[u8]) -> Result<(), LoadError> {
@@ -146,7 +146,7 @@ fn instances_that_multiply_are_refused() {
 
 #[test]
 fn every_guest_passes_that_loads() {
-    for artifact in ARTIFACTS {
+    for artifact in artifacts() {
         let Ok(component) = artifact.component else { continue };
         let walked = walk(component);
         let is_complex = walked.as_ref().is_err_and(|error| error.check() == "complexity");
@@ -157,7 +157,7 @@ fn every_guest_passes_that_loads() {
 /// The walk returns, whatever is wrong with the bytes.
 #[test]
 fn broken_bytes_are_walked_to_an_end() {
-    let of = |name| innkeeper_artifacts::artifact(name).and_then(|artifact| artifact.component.ok());
+    let of = |name| artifact(name).and_then(|artifact| artifact.component.ok());
     for name in ["rust-lru", "loops-100", "segments-passive", "bulk-operations", "instances-multiply", "lifts-many"] {
         let whole = of(name).unwrap_or_else(|| panic!("{name} is among the artifacts"));
         let step = whole.len() / 300 + 1;

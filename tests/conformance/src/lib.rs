@@ -9,9 +9,9 @@ pub mod mutants;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use innkeeper_artifacts::{ARTIFACTS, Artifact};
 use innkeeper_check::Subject;
 use innkeeper_core::{Guest, Limits, NativeLru, SizeClass};
+use innkeeper_corpus::{Artifact, artifacts};
 use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, LoadError, Wasi};
 
 pub use innkeeper_check::Numbers;
@@ -31,8 +31,7 @@ pub struct Named {
 pub fn honest() -> Vec<Named> {
     let native = Named { name: "native-lru".into(), subject: small(Arc::new(NativeLru)) };
     let engine = Engine::new(EngineConfig::new(SizeClass::Small, Compilation::Trusted)).expect("the engine starts");
-    let guests = ARTIFACTS
-        .iter()
+    let guests = artifacts()
         .filter(|artifact| !artifact.is_hostile)
         .map(|artifact| Named { name: artifact.name.into(), subject: small(load(&engine, artifact)) });
     std::iter::once(native).chain(guests).chain(large::honest()).collect()

@@ -12,12 +12,12 @@ use std::{
     time::Duration,
 };
 
-use innkeeper_artifacts::{ARTIFACTS, Artifact, Stage};
 use innkeeper_conformance::{Numbers, try_load};
 use innkeeper_core::{
     CacheConfig, CacheState, Clock, Guest, Limits, Name, NativeLru, OpenError, Owner, Owners, Property, Reader, Role,
     Secret, SizeClass,
 };
+use innkeeper_corpus::{Artifact, Stage, artifact, hostile};
 use innkeeper_wasm::{Compilation, Engine, EngineConfig};
 use libtest_mimic::{Arguments, Failed, Trial};
 use memchr::memmem;
@@ -308,7 +308,7 @@ fn upgrade_to(artifact: &Artifact, strike: Option<&str>, guest: Arc<dyn Guest>) 
 /// Checks that the search finds a planted text in a guest's memory, in an error's text, and in the log.
 fn planted() -> Result<(), Failed> {
     let room = Room::new();
-    let of = |name: &str| innkeeper_artifacts::artifact(name).expect("the guest is among the artifacts");
+    let of = |name: &str| artifact(name).expect("the guest is among the artifacts");
     let load = |name: &str| try_load(&room.engine, of(name)).expect("it loads");
     let refused = Driven::open(load("refuse"), config("refuse", None)).err().expect("it refuses");
     if !format!("{refused:?}").contains(PLANTED) {
@@ -342,7 +342,7 @@ fn main() -> ExitCode {
             strikes => strikes.iter().map(|strike| Some(*strike)).collect(),
         }
     };
-    let hostile = ARTIFACTS.iter().filter(|artifact| artifact.is_hostile);
+    let hostile = hostile();
     let trial = |(artifact, strike): (&'static Artifact, Option<&'static str>)| {
         let name = strike.map_or_else(|| artifact.name.to_owned(), |strike| format!("{} in {strike}", artifact.name));
         Trial::test(name, move || check(artifact, strike))

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use innkeeper_artifacts::artifact;
 use innkeeper_conformance::load;
 use innkeeper_core::{
     CacheConfig, CacheState, CacheStats, Callback, Clock, FaultKind, FoldError, Guest, Miss, Name, OpenError, Owner,
     Owners, Property, Reader, Role, Secret, SizeClass,
 };
+use innkeeper_corpus::artifact;
 use innkeeper_doubles::{come_back, patient};
 use innkeeper_wasm::{Compilation, Engine, EngineConfig};
 

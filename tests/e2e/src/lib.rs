@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use innkeeper_artifacts::artifact;
+use innkeeper_corpus::artifact;
 use innkeeper_proxy::{
     Compilation, GuestLoader, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, TenantBounds, TenantConfig,
     TenantStats, TenantTls, Upstream, Wasi,

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use innkeeper_artifacts::artifact;
+use innkeeper_corpus::artifact;
 use innkeeper_proxy::{Compilation, core::Clock};
 use innkeeper_serve::{
     Server, ServerConfig,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use innkeeper_artifacts::ARTIFACTS;
+use innkeeper_corpus::hostile;
 use innkeeper_e2e::{ANSWER, HONEST, House, curl, flaky, many, openssl};
 use innkeeper_proxy::core::Miss;
 
@@ -42,7 +42,7 @@ fn an_upgrade_to_each_hostile_guest_breaks_no_handshake() {
     let mut house = House::open(&["rust-lru"]);
     let honest = house.guest("rust-lru").unwrap();
     let (mut refused, mut made) = (0, 0);
-    for artifact in ARTIFACTS.iter().filter(|artifact| artifact.is_hostile) {
+    for artifact in hostile() {
         let name = artifact.name;
         openssl(&house, "rust-lru.example", &["-tls1_2", "-no_ticket"]);
         let before = house.settled("rust-lru").cache.sessions;

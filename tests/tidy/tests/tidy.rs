@@ -12,7 +12,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use innkeeper_tidy::{Edge, Modules, TABLE_COLUMNS_MAX, docs, files, files_under, top, wide_tables};
 
 /// The allowed dependencies within the workspace: the left crate on the right ones. Tests may depend on anything.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("innkeeper-core", &[]),
     ("innkeeper-wasm", &["innkeeper-core"]),
     ("innkeeper-rustls", &["innkeeper-core"]),
@@ -27,11 +27,14 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "innkeeper-build",
             "innkeeper-check",
             "innkeeper-core",
+            "innkeeper-program",
             "innkeeper-proxy",
             "innkeeper-serve",
             "innkeeper-wasm",
         ],
     ),
+    ("innkeeper-attack", &["innkeeper-corpus", "innkeeper-program", "innkeeper-proxy"]),
+    ("innkeeper-program", &["innkeeper-core", "innkeeper-proxy", "innkeeper-wasm"]),
     ("innkeeper-guest", &[]),
     ("innkeeper-guest-lru", &["innkeeper-guest"]),
     ("innkeeper-guest-ttl", &["innkeeper-guest"]),
@@ -39,7 +42,9 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("innkeeper-guest-lfu", &["innkeeper-guest"]),
     ("innkeeper-guest-random", &["innkeeper-guest"]),
     ("innkeeper-guest-hostile", &["innkeeper-guest"]),
-    ("innkeeper-artifacts", &["innkeeper-build"]),
+    ("innkeeper-embed", &["innkeeper-build"]),
+    ("innkeeper-artifacts", &["innkeeper-embed"]),
+    ("innkeeper-corpus", &["innkeeper-artifacts", "innkeeper-build", "innkeeper-embed"]),
 ];
 
 /// The crates that may name a heavy dependency. The binary may name any that it needs.
@@ -47,11 +52,11 @@ const HEAVY: [(&str, &[&str]); 8] = [
     ("wasmtime", &["innkeeper-wasm"]),
     ("wasmtime-wasi", &["innkeeper-wasm"]),
     ("rustls", &["innkeeper-rustls"]),
-    ("tokio-rustls", &["innkeeper-proxy", "innkeeper"]),
-    ("tokio", &["innkeeper-proxy", "innkeeper-serve", "innkeeper"]),
+    ("tokio-rustls", &["innkeeper-proxy", "innkeeper-program"]),
+    ("tokio", &["innkeeper-proxy", "innkeeper-serve", "innkeeper-program", "innkeeper", "innkeeper-attack"]),
     ("axum", &["innkeeper-serve"]),
     ("toml", &["innkeeper-serve"]),
-    ("anyhow", &["innkeeper"]),
+    ("anyhow", &["innkeeper-program", "innkeeper", "innkeeper-attack"]),
 ];
 
 /// Lines of a file before its tests, at most.

@@ -1,17 +1,16 @@
-//! What the demo prints: a table for people, one object for programs.
+//! The demo's output: a table for people, one object for programs.
 
 use std::{io::Write, time::Duration};
 
 use innkeeper_artifacts::Artifact;
+use innkeeper_program::{
+    loopback::client::Visits,
+    table::{self, Column},
+};
 use innkeeper_proxy::{Proxy, TenantStats, core::Callback};
 use serde::Serialize;
 
-use crate::loopback::{
-    client::Visits,
-    table::{self, Column},
-};
-
-/// What came of one tenant.
+/// The results of one tenant.
 #[derive(Serialize)]
 pub(crate) struct Row {
     name: &'static str,
@@ -28,8 +27,6 @@ pub(crate) struct Row {
     faults: u64,
     false_claims: u64,
     state: &'static str,
-    #[serde(skip)]
-    guest_calls: u64,
 }
 
 impl Row {
@@ -52,20 +49,16 @@ impl Row {
             faults: cache.faults.iter().sum(),
             false_claims: cache.false_claims,
             state: cache.state.name(),
-            guest_calls: cache.calls.iter().sum(),
         }
     }
 
     fn cells(&self) -> Vec<String> {
-        let us = |ns: u64| format!("{:.1}", ns as f64 / 1_000.0);
         vec![
             self.name.into(),
             self.guest.into(),
-            self.language.into(),
             self.handshakes.to_string(),
-            format!("{} of {}", self.resumed, self.resumable),
             self.failed.to_string(),
-            self.guest_calls.to_string(),
+            format!("{}/{}", self.resumed, self.resumable),
             us(self.lookup_ns_p50),
             us(self.lookup_ns_p99),
             self.fuel_per_lookup.to_string(),
@@ -76,21 +69,25 @@ impl Row {
     }
 }
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 11] = [
     ("tenant", false),
     ("guest", false),
-    ("language", false),
     ("handshakes", true),
-    ("resumed", true),
     ("failed", true),
-    ("guest calls", true),
-    ("lookup µs p50", true),
-    ("p99", true),
-    ("fuel/lookup", true),
+    ("resumed", true),
+    ("lookup\np50 µs", true),
+    ("lookup\np99 µs", true),
+    ("lookup\nfuel", true),
     ("faults", true),
-    ("false claims", true),
+    ("false\nclaims", true),
     ("state", false),
 ];
+
+/// Microseconds, with a decimal where it tells something.
+fn us(ns: u64) -> String {
+    let us = ns as f64 / 1_000.0;
+    if us < 1_000.0 { format!("{us:.1}") } else { format!("{us:.0}") }
+}
 
 pub(crate) fn table(rows: &[Row], wall: Duration) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
@@ -107,17 +104,17 @@ pub(crate) fn json(rows: &[Row], wall: Duration) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&Report { tenants: rows, wall_s: wall.as_secs_f64() })?)
 }
 
-/// Says which tenants are missing, and why.
+/// Names the missing tenants and the reason.
 pub(crate) fn left_out(out: &mut impl Write, artifacts: &[&Artifact]) -> std::io::Result<()> {
     for artifact in artifacts {
         if let Err(why) = artifact.component {
-            writeln!(out, "left out: {}, since {why}", artifact.name)?;
+            writeln!(out, "left out: {}: {why}", artifact.name)?;
         }
     }
     Ok(())
 }
 
-/// Says how to try each tenant by hand.
+/// Prints a command that tries each tenant by hand.
 pub(crate) fn commands<'a>(
     out: &mut impl Write,
     proxy: &Proxy,
@@ -126,14 +123,12 @@ pub(crate) fn commands<'a>(
 ) -> std::io::Result<()> {
     let address = proxy.local_address();
     match is_kept {
-        true => writeln!(out, "\nTry it, and end it with Ctrl-C:")?,
-        false => writeln!(out, "\nTo try it by hand (with `--keep`, which keeps the demo up):")?,
+        true => writeln!(out, "\nTry it; end it with Ctrl-C:")?,
+        false => writeln!(out, "\nTo try it by hand, start the demo with `--keep`, then:")?,
     }
     for server_name in server_names {
-        writeln!(
-            out,
-            "  openssl s_client -connect {address} -servername {server_name} -tls1_2 -no_ticket -reconnect </dev/null"
-        )?;
+        writeln!(out, "  openssl s_client -tls1_2 -no_ticket -reconnect </dev/null \\")?;
+        writeln!(out, "    -connect {address} -servername {server_name}")?;
     }
     Ok(())
 }

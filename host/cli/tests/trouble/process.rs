@@ -149,7 +149,7 @@ impl<'a> Process<'a> {
     }
 }
 
-/// Where a process listens.
+/// The address where a process listens.
 fn listening(process: u32) -> Vec<SocketAddr> {
     let files = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let links = files.filter_map(|file| fs::read_link(file.path()).ok()?.to_str().map(str::to_owned));

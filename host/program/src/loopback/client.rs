@@ -28,29 +28,33 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
+/// Each TLS version has its own clients.
+pub const VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
 
-/// How long one connection may take.
+/// The time that one connection may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest handshake that is told apart.
 const TIME_US_MAX: u64 = 60_000_000;
 
-/// What the clients of one tenant saw.
+/// Counts and times of the connections of one tenant's clients.
 #[derive(Debug, Default)]
-pub(crate) struct Visits {
-    pub(crate) handshakes: AtomicU64,
+pub struct Visits {
+    /// Completed handshakes.
+    pub handshakes: AtomicU64,
     /// Connections for which the client had a session to offer.
-    pub(crate) resumable: AtomicU64,
-    pub(crate) resumed: AtomicU64,
-    pub(crate) failed: AtomicU64,
-    /// From the connection to the end of the handshake, in microseconds.
-    pub(crate) handshake_us: Mutex<Handshakes>,
+    pub resumable: AtomicU64,
+    /// Resumed connections.
+    pub resumed: AtomicU64,
+    /// Failed connections.
+    pub failed: AtomicU64,
+    /// Times from the connection to the end of the handshake, in microseconds.
+    handshake_us: Mutex<Handshakes>,
 }
 
 /// Times of handshakes.
 #[derive(Debug)]
-pub(crate) struct Handshakes(pub(crate) Histogram<u32>);
+struct Handshakes(Histogram<u32>);
 
 impl Default for Handshakes {
     fn default() -> Self {
@@ -59,8 +63,14 @@ impl Default for Handshakes {
 }
 
 impl Visits {
-    pub(crate) fn made(&self) -> u64 {
+    /// Connections so far, failed ones included.
+    pub fn made(&self) -> u64 {
         self.handshakes.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The 99th percentile of the handshakes' times, in microseconds.
+    pub fn p99_us(&self) -> u64 {
+        self.handshake_us.lock().unwrap_or_else(PoisonError::into_inner).0.value_at_quantile(0.99)
     }
 
     fn note_time(&self, time: Duration) {
@@ -71,7 +81,7 @@ impl Visits {
 }
 
 /// One client with its own memory of sessions.
-pub(crate) struct Client {
+pub struct Client {
     connector: TlsConnector,
     server_name: ServerName<'static>,
     address: SocketAddr,
@@ -79,7 +89,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(
+    /// Makes a client of one TLS version that connects to a proxy's address.
+    ///
+    /// # Errors
+    /// When rustls rejects the version or the server name.
+    pub fn new(
         version: &'static SupportedProtocolVersion,
         roots: RootCertStore,
         server_name: &str,
@@ -96,8 +110,8 @@ impl Client {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name, address, store })
     }
 
-    /// Connects as often as asked, one after another.
-    pub(crate) async fn visit(&self, connections: u32, visits: &Visits) {
+    /// Connects so many times, one after another.
+    pub async fn visit(&self, connections: u32, visits: &Visits) {
         for _ in 0..connections {
             self.store.has_offered.store(false, Ordering::Relaxed);
             let done = timeout(PATIENCE, self.connect()).await.context("no answer in time").flatten();

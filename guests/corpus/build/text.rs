@@ -1,41 +1,43 @@
-//! The guests that are written in WebAssembly's text, by hand or by a loop.
+//! The guests in WebAssembly's text, by hand or by a loop.
 
 use std::{fs, path::Path};
 
 use innkeeper_build::{WIT, component_from_plain_module};
+use innkeeper_embed::{Built, Fate, Row};
 use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::Resolve;
 
 use crate::{
-    Made, bombs, explosions, slow,
-    table::{Fate, Hostile, OTHER_WORLDS, WAT},
+    bombs, explosions, slow,
+    table::{OTHER_WORLDS, WAT},
 };
 
-pub(crate) fn guests(top: &Path) -> Vec<Made> {
+pub(crate) fn guests(top: &Path) -> Vec<Built> {
     let folder = top.join("guests/hostile/wat");
     let read = |file: String| fs::read_to_string(folder.join(file)).ok();
-    let quiet = read("quiet.wat".into()).expect("the module of all attacks is there");
-    let foreign = read("foreign.wit".into()).expect("the foreign packages are there");
-    let by_hand = WAT.iter().map(|(name, what, fate)| {
-        let attack = read(format!("{name}.wat")).unwrap_or_else(|| panic!("there is no {name}.wat"));
-        made((name, what, *fate), guest(name, &quiet, &attack))
+    let quiet = read("quiet.wat".into()).expect("the module of all attacks is readable");
+    let foreign = read("foreign.wit".into()).expect("the foreign packages are readable");
+    let by_hand = WAT.iter().map(|row| {
+        let name = row.0;
+        let attack = read(format!("{name}.wat")).unwrap_or_else(|| panic!("{name}.wat is missing"));
+        built(*row, guest(name, &quiet, &attack))
     });
     let of_other_worlds = OTHER_WORLDS.iter().map(|world| {
         let module = compose(&quiet, &read(format!("{}.wat", world.name)).unwrap_or_default());
         let component = component_of_other_world(&module, world.swap, &foreign);
-        made((world.name, world.what, Fate::Load), component.unwrap_or_else(|error| panic!("{}: {error}", world.name)))
+        built((world.name, world.what, Fate::Load), component.unwrap_or_else(|error| panic!("{}: {error}", world.name)))
     });
-    let by_loops = bombs::MODULES.iter().map(|(hostile, attack)| made(*hostile, guest(hostile.0, &quiet, &attack())));
+    let by_loops = bombs::MODULES.iter().map(|(hostile, attack)| built(*hostile, guest(hostile.0, &quiet, &attack())));
     let of_text = explosions::modules().into_iter().chain(slow::modules());
-    let of_text = of_text.map(|(hostile, attack)| made(hostile, guest(hostile.0, &quiet, &attack)));
+    let of_text = of_text.map(|(hostile, attack)| built(hostile, guest(hostile.0, &quiet, &attack)));
     let components = bombs::COMPONENTS.iter().map(|(hostile, text)| (*hostile, text()));
     let components = components.chain(explosions::components());
-    let components = components.map(|(hostile, text)| made(hostile, binary(hostile.0, &text)));
+    let components = components.map(|(hostile, text)| built(hostile, binary(hostile.0, &text)));
     by_hand.chain(of_other_worlds).chain(by_loops).chain(of_text).chain(components).collect()
 }
 
-fn made((name, what, fate): Hostile, component: Vec<u8>) -> Made {
-    Made { name, language: "WAT", what, fate, component: Ok(component) }
+fn built(row: Row, component: Vec<u8>) -> Built {
+    Built { row, language: "WAT", component: Ok(component) }
 }
 
 fn guest(name: &str, quiet: &str, attack: &str) -> Vec<u8> {
@@ -47,8 +49,8 @@ fn binary(name: &str, text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Puts an attack into the quiet module, in place of what both define. It comes right after the module's imports, since
-/// it may have its own.
+/// Puts an attack into the quiet module, instead of the definitions that both have. It comes right after the module's
+/// imports, since it may have imports of its own.
 fn compose(quiet: &str, attack: &str) -> String {
     let (imports, rest) = quiet.split_once("\n\n").expect("the first paragraph has the imports");
     let is_kept = |paragraph: &&str| {
@@ -61,7 +63,7 @@ fn compose(quiet: &str, attack: &str) -> String {
     format!("{imports}\n{attack}\n{}", kept.join("\n\n"))
 }
 
-/// Makes a component of a world that is ours with something replaced. `innkeeper build` would refuse to.
+/// Makes a component of our world with something replaced, which `innkeeper build` would refuse.
 fn component_of_other_world(module: &str, (from, to): (&str, &str), foreign: &str) -> Result<Vec<u8>, String> {
     let text = |error: &dyn std::fmt::Display| format!("{error:#}");
     assert!(WIT.contains(from), "our package has no `{from}` to replace");

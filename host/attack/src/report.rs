@@ -1,16 +1,16 @@
-//! What the attacks come to: a table for people, one object for programs.
+//! The results: a table for people, one object for programs.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
+use innkeeper_program::{
+    loopback::client::Visits,
+    table::{self, Column, Row as TableRow},
+};
 use serde::Serialize;
 
-use super::{Round, verdict};
-use crate::loopback::{
-    client::Visits,
-    table::{self, Column},
-};
+use crate::{Attack, target::Round, verdict};
 
-/// What came of one attack.
+/// The result of one attack.
 #[derive(Serialize)]
 pub(crate) struct Row {
     name: String,
@@ -27,41 +27,45 @@ pub(crate) struct Row {
     neighbours_resumed: f64,
     /// The same in the quiet round before.
     neighbours_resumed_quiet: f64,
+    #[serde(skip)]
+    guest: &'static str,
+    #[serde(skip)]
+    strike: Option<&'static str>,
 }
 
 impl Row {
-    pub(crate) fn new(name: String, what: &'static str, quiet: &Round, round: &Round) -> Self {
+    pub(crate) fn new(attack: Attack, quiet: &Round, round: &Round) -> Self {
         let all = [&round.neighbours, &round.attackers];
-        let (p99_us, quiet_us) = (p99_us(&round.neighbours), p99_us(&quiet.neighbours));
+        let (p99_us, quiet_us) = (round.neighbours.p99_us(), quiet.neighbours.p99_us());
         Self {
-            name,
+            name: attack.name(),
             stopped_by: verdict::stopped_by(&round.outcome).join("+"),
             handshakes: all.iter().map(|visits| visits.handshakes.load(Ordering::Relaxed)).sum(),
             failed: all.iter().map(|visits| visits.failed.load(Ordering::Relaxed)).sum(),
             neighbour_p99_ratio: p99_us as f64 / quiet_us.max(1) as f64,
-            what,
+            what: attack.artifact.what,
             neighbour_p99_us: p99_us,
             quiet_p99_us: quiet_us,
             neighbours_resumed: resumed(&round.neighbours),
             neighbours_resumed_quiet: resumed(&quiet.neighbours),
+            guest: attack.artifact.name,
+            strike: attack.strike,
         }
     }
 
-    /// How many percentage points fewer the neighbours resumed than in the quiet round; below zero when they resumed more.
+    /// Percentage points that the neighbours resumed less than in the quiet round; below zero when they resumed more.
     fn resumed_less(&self) -> f64 {
         self.neighbours_resumed_quiet - self.neighbours_resumed
     }
 
     fn cells(&self) -> Vec<String> {
-        let ms = |us: u64| format!("{:.2}", us as f64 / 1_000.0);
+        let strike = self.strike.map_or_else(|| "  always".to_owned(), |strike| format!("  in {strike}"));
         vec![
-            self.name.clone(),
-            self.what.into(),
-            self.stopped_by.clone(),
+            strike,
+            shortened(&self.stopped_by),
             self.handshakes.to_string(),
             self.failed.to_string(),
-            ms(self.neighbour_p99_us),
-            ms(self.quiet_p99_us),
+            format!("{:.2}", self.neighbour_p99_us as f64 / 1_000.0),
             format!("{:.2}", self.neighbour_p99_ratio),
             format!("{:.1} %", self.neighbours_resumed),
             format!("{:.1} %", self.neighbours_resumed_quiet),
@@ -69,8 +73,18 @@ impl Row {
     }
 }
 
-fn p99_us(visits: &Visits) -> u64 {
-    visits.handshake_us.lock().unwrap_or_else(PoisonError::into_inner).0.value_at_quantile(0.99)
+/// The most characters of the names of what stopped an attack, so that a line stays under 100.
+const STOPPED_BY_MAX: usize = 28;
+
+/// The first names that fit, and the number of the others.
+fn shortened(stopped_by: &str) -> String {
+    let names: Vec<&str> = stopped_by.split('+').collect();
+    let shown = |count: usize| match names.len() - count {
+        0 => stopped_by.to_owned(),
+        others => format!("{} +{others}", names[..count].join("+")),
+    };
+    let fits = |count: &usize| shown(*count).len() <= STOPPED_BY_MAX;
+    shown((1..=names.len()).rev().find(fits).unwrap_or(1))
 }
 
 /// The percentage of resumed connections among those that could resume. Where none could, none was kept from it.
@@ -81,25 +95,33 @@ fn resumed(visits: &Visits) -> f64 {
     }
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 8] = [
     ("attack", false),
-    ("what it does", false),
     ("stopped by", false),
-    ("handshakes", true),
+    ("hand-\nshakes", true),
     ("failed", true),
-    ("neighbours p99 ms", true),
-    ("quiet", true),
-    ("ratio", true),
-    ("neighbours resumed", true),
-    ("quiet", true),
+    ("others\np99 ms", true),
+    ("times\nquiet", true),
+    ("others\nresumed", true),
+    ("in\nquiet", true),
 ];
 
+/// The rows, below a heading for each guest.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+    let mut lines = Vec::new();
+    let mut guest = "";
+    for row in rows {
+        if row.guest != guest {
+            guest = row.guest;
+            lines.push(TableRow::Heading(format!("{guest}: {}", row.what)));
+        }
+        lines.push(TableRow::Cells(row.cells()));
+    }
     let sums = Sums::of(rows);
     let line = format!(
-        "\n{} attacks, {} failed handshakes; neighbours' p99 {:.2} times quiet at the median, {:.2} at most; neighbours \
-         resumed {:.1} % at the median, {:.1} % in quiet, {:.1} points less at most\n",
+        "\n{} attacks, {} failed handshakes\n\
+         neighbours' p99: {:.2} times that of a quiet round at the median, {:.2} at most\n\
+         neighbours resumed: {:.1} % at the median, {:.1} % in a quiet round, {:.1} points less at most\n",
         rows.len(),
         sums.failed_total,
         sums.neighbour_p99_ratio_median,
@@ -108,7 +130,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
         sums.neighbours_resumed_quiet_median,
         sums.neighbours_resumed_less_max,
     );
-    table::table(&COLUMNS, &cells) + &line
+    table::table_with_headings(&COLUMNS, &lines) + &line
 }
 
 pub(crate) fn json(rows: &[Row]) -> anyhow::Result<String> {
@@ -121,7 +143,7 @@ pub(crate) fn json(rows: &[Row]) -> anyhow::Result<String> {
     Ok(serde_json::to_string(&Report { attacks: rows, sums: Sums::of(rows) })?)
 }
 
-/// What all attacks come to.
+/// The sums over all attacks.
 #[derive(Serialize)]
 struct Sums {
     failed_total: u64,
@@ -151,4 +173,16 @@ fn median(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
     let mut numbers: Vec<f64> = rows.iter().map(of).collect();
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_column_are_counted() {
+        assert_eq!(shortened("fuel"), "fuel");
+        assert_eq!(shortened("fuel+claim-check"), "fuel+claim-check");
+        assert_eq!(shortened("deadline+claim-check+time-budget+log-rate"), "deadline+claim-check +2");
+    }
 }

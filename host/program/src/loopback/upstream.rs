@@ -1,4 +1,4 @@
-//! An upstream: answers any request with one line over HTTP/1.1, and closes.
+//! An upstream that answers any request with one line over HTTP/1.1, and closes.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,14 +8,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// A request ends here at the latest, in bytes.
+/// The most that is read of a request, in bytes.
 const REQUEST_MAX: u64 = 16 << 10;
 
 const RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 21\r\nconnection: close\r\n\r\nhello from upstream!\n";
 
 /// Listens on a free port until the runtime ends.
-pub(crate) async fn start() -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+/// When loopback has no free port.
+pub async fn start() -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on loopback")?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {

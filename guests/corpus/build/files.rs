@@ -1,21 +1,21 @@
-//! Files that are no component, or no longer one: damaged from an honest guest, or something else.
+//! Files that are no component: an honest guest, damaged, or something else.
 
-use crate::{
-    Made,
-    table::Fate::{Load, Serves},
+use innkeeper_embed::{
+    Built,
+    Fate::{Load, Serves},
 };
 
 /// The start of a component, and of a core module.
 const COMPONENT: &[u8; 8] = b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: &[u8; 8] = b"\0asm\x01\0\0\0";
 
-/// What code compiled ahead of time begins with, which the host must never run: it would be machine code.
+/// The beginning of code compiled ahead of time. The host must never run it: it would be machine code.
 const ELF: &[u8; 20] = b"\x7fELF\x02\x01\x01\xc8\0\0\0\0\0\0\0\0\x01\0\x3e\0";
 
-/// What a component may have at most, under the default limits.
+/// The most bytes of a component, under the default limits.
 const COMPONENT_BYTES: usize = 4 << 20;
 
-pub(crate) fn guests(honest: &[u8]) -> Vec<Made> {
+pub(crate) fn guests(honest: &[u8]) -> Vec<Built> {
     let rest = &honest[COMPONENT.len()..];
     let section_too_long = [&COMPONENT[..], b"\x01\xff\xff\xff\xff\x0f"].concat();
     let of_version = |version: &[u8; 4]| [b"\0asm", &version[..], rest].concat();
@@ -26,9 +26,9 @@ pub(crate) fn guests(honest: &[u8]) -> Vec<Made> {
         ("core-module", "is a core module", Load, CORE_MODULE.to_vec()),
         ("no-exports", "is a component without exports", Load, COMPONENT.to_vec()),
         ("magic-only", "ends after the magic number", Load, COMPONENT[..4].to_vec()),
-        ("unknown-version", "is of a version that nobody knows", Load, of_version(b"\x0e\0\x01\0")),
-        ("module-header", "is a component that says it is a core module", Load, of_version(b"\x01\0\0\0")),
-        ("section-too-long", "has a section of 4 GiB, it says", Load, section_too_long),
+        ("unknown-version", "is of an unknown version", Load, of_version(b"\x0e\0\x01\0")),
+        ("module-header", "is a component with the header of a core module", Load, of_version(b"\x01\0\0\0")),
+        ("section-too-long", "claims a section of 4 GiB", Load, section_too_long),
         ("truncated", "ends in the middle", Load, honest[..honest.len() / 2].to_vec()),
         ("truncated-by-one", "lacks its last byte", Load, honest[..honest.len() - 1].to_vec()),
         ("twice", "is a guest and the same guest again", Load, [honest, honest].concat()),
@@ -38,7 +38,9 @@ pub(crate) fn guests(honest: &[u8]) -> Vec<Made> {
         ("flip-2", "is a guest with one bit flipped: may be refused or serve", Serves, flipped(honest, 2)),
         ("flip-3", "is a guest with one bit flipped: may be refused or serve", Serves, flipped(honest, 3)),
     ];
-    files.map(|(name, what, fate, bytes)| Made { name, language: "file", what, fate, component: Ok(bytes) }).into()
+    files
+        .map(|(name, what, fate, bytes)| Built { row: (name, what, fate), language: "file", component: Ok(bytes) })
+        .into()
 }
 
 /// One bit flipped at so many quarters of the file.
@@ -48,7 +50,7 @@ fn flipped(honest: &[u8], quarters: usize) -> Vec<u8> {
     bytes
 }
 
-/// A valid guest of exactly so many bytes: the last section is one that nobody reads.
+/// A valid guest of exactly so many bytes: nobody reads the last section.
 fn padded(honest: &[u8], bytes: usize) -> Vec<u8> {
     // A custom section: its number, its length in four bytes of seven bits, the length of its name, and the name.
     let length = bytes - honest.len() - 5;

@@ -1,17 +1,11 @@
-//! `innkeeper attack`: the hostile corpus against a live proxy with two honest neighbours.
+//! The proxy under attack.
 //!
-//! Each attack is a round: a tenant with the hostile guest is added while TLS clients of the neighbours come back again and
-//! again, is attacked through by clients of its own, is asked everything else a host may ask, and is removed. Before each
-//! attack comes a quiet round with an honest guest in its place, so that the neighbours' times have something to be held
-//! against.
-
-mod report;
-mod verdict;
+//! Each attack is a round. The neighbours' TLS clients come back again and again. Meanwhile the host adds a tenant with the
+//! hostile guest, drives clients of its own through it, asks it everything else that a host may ask, and removes it. A quiet
+//! round comes before, with an honest guest instead: its times are the measure for the neighbours' times.
 
 use std::{
-    io::Write as _,
     net::{Ipv4Addr, SocketAddr},
-    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,8 +13,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
-use innkeeper_artifacts::{ARTIFACTS, Artifact, artifact};
+use anyhow::Context as _;
+use innkeeper_corpus::artifact;
+use innkeeper_program::{
+    compiler,
+    loopback::{
+        Stand,
+        client::{self, Visits},
+        upstream,
+    },
+};
 use innkeeper_proxy::{
     GuestLoader, Inspection, ListenerConfig, LoadError, Proxy, ProxyConfig, ProxyLimits, StartError, TenantBounds,
     TenantConfig, TenantStats, TenantTls, Upstream, Wasi,
@@ -28,119 +30,21 @@ use innkeeper_proxy::{
 };
 use tokio::task::JoinSet;
 
-use self::report::Row;
-use crate::{
-    compiler,
-    loopback::{
-        Progress, Stand,
-        client::{self, Visits},
-        upstream,
-    },
-};
-
-/// Runs every hostile guest against a live proxy with two honest tenants, on loopback.
-#[derive(clap::Args)]
-pub(crate) struct Options {
-    /// Connections of each neighbour in each round, half of them TLS 1.2 and half TLS 1.3.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(4..=100_000))]
-    connections: u32,
-    /// The guests or attacks to run, instead of all: such as `spin,trap in update`.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
-    /// Print one JSON object instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
 /// The honest tenants.
 const NEIGHBOURS: [&str; 2] = ["rust-lru", "rust-ttl"];
 
 /// The name of the tenant that attacks.
 const ATTACKER: &str = "attacker";
 
-/// A hostile guest, and the callback it is told to strike in, if it can be told.
-#[derive(Clone, Copy)]
-struct Attack {
-    artifact: &'static Artifact,
-    strike: Option<&'static str>,
-}
-
-impl Attack {
-    fn name(&self) -> String {
-        self.strike
-            .map_or_else(|| self.artifact.name.to_owned(), |strike| format!("{} in {strike}", self.artifact.name))
-    }
-}
-
-/// How far an attacker came, and what there is to tell of it.
-enum Outcome {
+/// The end of an attacker, with everything the host counted.
+pub(crate) enum Outcome {
     Refused(LoadError),
     NotOpened(StartError),
     Served { stats: Box<TenantStats>, ended: Box<CacheStats>, inspections: Vec<Inspection> },
 }
 
-pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let runtime = compiler::runtime()?;
-    let done = runtime.block_on(run_on(options));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    done
-}
-
-async fn run_on(options: &Options) -> anyhow::Result<ExitCode> {
-    let attacks = chosen(&options.only)?;
-    let house = House::open().await?;
-    let progress = Progress::new();
-    let mut rows = Vec::new();
-    for (number, attack) in attacks.iter().enumerate() {
-        let name = attack.name();
-        progress.say(&format!("{} of {}: {name}", number + 1, attacks.len()));
-        let Ok(component) = attack.artifact.component else { continue };
-        let quiet = house.round(component_of(NEIGHBOURS[0])?, None, options.connections).await?;
-        let round = house.round(component, attack.strike, options.connections).await?;
-        rows.push(Row::new(name, attack.artifact.what, &quiet, &round));
-    }
-    progress.clear();
-    house.close().await;
-    let mut out = std::io::stdout().lock();
-    match options.json {
-        true => writeln!(out, "{}", report::json(&rows)?)?,
-        false => write!(out, "{}", report::table(&rows))?,
-    }
-    for attack in &attacks {
-        if let (Err(why), false) = (attack.artifact.component, options.json) {
-            writeln!(out, "left out: {}, since {why}", attack.name())?;
-        }
-    }
-    out.flush()?;
-    let is_clean = rows.iter().all(|row| row.failed == 0);
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn chosen(only: &[String]) -> anyhow::Result<Vec<Attack>> {
-    let strikes = |artifact: &'static Artifact| -> Vec<Attack> {
-        match artifact.strikes {
-            [] => vec![Attack { artifact, strike: None }],
-            strikes => strikes.iter().map(|strike| Attack { artifact, strike: Some(strike) }).collect(),
-        }
-    };
-    let all: Vec<Attack> = ARTIFACTS.iter().filter(|artifact| artifact.is_hostile).flat_map(strikes).collect();
-    let is_named = |attack: &Attack, name: &str| attack.artifact.name == name || attack.name() == name;
-    if let Some(unknown) = only.iter().find(|name| !all.iter().any(|attack| is_named(attack, name))) {
-        let hostile = ARTIFACTS.iter().filter(|artifact| artifact.is_hostile);
-        let names: Vec<&str> = hostile.map(|artifact| artifact.name).collect();
-        bail!("there is no hostile guest `{unknown}`: there are {}", names.join(", "));
-    }
-    let is_chosen = |attack: &Attack| only.is_empty() || only.iter().any(|name| is_named(attack, name));
-    Ok(all.into_iter().filter(is_chosen).collect())
-}
-
-fn component_of(name: &str) -> anyhow::Result<&'static [u8]> {
-    let artifact = artifact(name).with_context(|| format!("guest {name} is not among the artifacts"))?;
-    artifact.component.map_err(|why| anyhow::anyhow!("guest {name} was not built: {why}"))
-}
-
-/// A proxy with two honest tenants.
-struct House {
+/// A live proxy with two honest tenants.
+pub(crate) struct Target {
     proxy: Arc<Proxy>,
     loader: GuestLoader,
     clock: Clock,
@@ -148,15 +52,15 @@ struct House {
     neighbours: Vec<Stand>,
 }
 
-/// What came of one round.
-struct Round {
-    outcome: Outcome,
-    neighbours: Visits,
-    attackers: Visits,
+/// The result of one round.
+pub(crate) struct Round {
+    pub(crate) outcome: Outcome,
+    pub(crate) neighbours: Visits,
+    pub(crate) attackers: Visits,
 }
 
-impl House {
-    async fn open() -> anyhow::Result<Self> {
+impl Target {
+    pub(crate) async fn open() -> anyhow::Result<Self> {
         let upstream = upstream::start().await?;
         let loader = GuestLoader::new(compiler::apart())?;
         let (mut neighbours, mut tenants) = (Vec::new(), Vec::new());
@@ -173,15 +77,20 @@ impl House {
             maxima: None,
             tenants,
         };
-        // A clock of its own, so that hours pass in a round. What calls take on a core is what they take.
+        // A clock of its own, so that hours pass in a round. The time of calls on a core is real.
         let clock = Clock::manual_at_work();
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let proxy = Proxy::start(config, Owners::new(threads, clock.clone())).await?;
         Ok(Self { proxy: Arc::new(proxy), loader, clock, upstream, neighbours })
     }
 
-    /// One round with a guest as the third tenant.
-    async fn round(
+    /// One round with an honest guest as the third tenant.
+    pub(crate) async fn quiet_round(&self, connections: u32) -> anyhow::Result<Round> {
+        self.round(component_of(NEIGHBOURS[0])?, None, connections).await
+    }
+
+    /// One round with a guest as the third tenant, told to strike in a callback.
+    pub(crate) async fn round(
         &self,
         component: &'static [u8],
         strike: Option<&'static str>,
@@ -277,7 +186,7 @@ impl House {
         .await?
     }
 
-    /// Asks the attacker's guest what an operator would, until its clients have ended.
+    /// Inspects the attacker's guest as an operator does, until its clients have ended.
     async fn inspect(
         &self,
         server_name: &str,
@@ -298,11 +207,16 @@ impl House {
         }
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some(proxy) = Arc::into_inner(self.proxy) {
             proxy.shutdown().await;
         }
     }
+}
+
+fn component_of(name: &str) -> anyhow::Result<&'static [u8]> {
+    let artifact = artifact(name).with_context(|| format!("guest {name} is missing from the corpus"))?;
+    artifact.component.map_err(|why| anyhow::anyhow!("guest {name} was not built: {why}"))
 }
 
 fn tenant(

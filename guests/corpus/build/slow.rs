@@ -1,13 +1,13 @@
 //! Guests that take time and next to no fuel: they follow pointers through most of their memory, and each step is a cache
 //! miss and one unit.
 //!
-//! How long a step takes depends on the machine, and on who else uses its caches: from 120 to 175 ns were seen. So the times
-//! below are near, and stay within what a call may take.
+//! The time of a step depends on the machine and on the other users of its caches: 120 to 175 ns were measured. So the times
+//! below are approximate, and stay within a call's limit.
 
-use crate::table::{Fate::Serves, Hostile};
+use innkeeper_embed::{Fate::Serves, Row};
 
 /// Put into the module `quiet.wat`, as the attacks by hand are.
-pub(crate) fn modules() -> [(Hostile, String); 4] {
+pub(crate) fn modules() -> [(Row, String); 4] {
     [
         (("slow-updates", "takes 30 ms and more for each update, and next to no fuel", Serves), updates("")),
         (("slow-replay", "takes 30 ms for each update, and traps at each fiftieth", Serves), updates(TRAP_AT_FIFTIETH)),

@@ -1,17 +1,18 @@
-//! Guests that are large in some way: small for a file, and much work to check, to compile or to instantiate.
+//! Guests that are large in some way: a small file, and much work to check, to compile or to instantiate.
 //!
-//! Every one of `MODULES` behaves once it is compiled, unless the table says that it is refused: by the engine, or by the walk before the compiler.
+//! Every one of `MODULES` behaves once it is compiled, unless the table says that the engine, or the walk before the compiler,
+//! refuses it.
 
-use crate::table::{
+use innkeeper_embed::{
     Fate::{Load, Serves},
-    Hostile,
+    Row,
 };
 
-/// What makes an attack's text.
+/// Makes an attack's text.
 type Text = fn() -> String;
 
 /// Put into the module `quiet.wat`, as the attacks by hand are.
-pub(crate) const MODULES: [(Hostile, Text); 13] = [
+pub(crate) const MODULES: [(Row, Text); 13] = [
     (("bomb-functions", "has 20 000 functions", Serves), functions),
     (("bomb-locals", "has a function of 49 000 locals", Serves), locals),
     (("bomb-types", "has 30 000 types", Serves), types),
@@ -27,8 +28,8 @@ pub(crate) const MODULES: [(Hostile, Text); 13] = [
     (("bomb-globals", "has 100 000 globals", Load), globals),
 ];
 
-/// Components as they are. They export nothing, so that all are refused; what matters is how much work that is.
-pub(crate) const COMPONENTS: [(Hostile, Text); 3] = [
+/// Whole components. They export nothing, so the host refuses all; the work until then is the attack.
+pub(crate) const COMPONENTS: [(Row, Text); 3] = [
     (("bomb-nested", "has 90 components within each other", Load), nested),
     (("bomb-type-size", "has a type whose size doubles sixty times", Load), type_size),
     (("bomb-instances", "has 4000 instances of one module", Load), instances),
@@ -50,7 +51,7 @@ fn locals() -> String {
     format!("(func (param i64) (result i64)\n{declared}{written}local.get 0\n{read})")
 }
 
-/// No two are alike: each has its own number's bits for its parameters.
+/// All differ: each has the bits of its own number for its parameters.
 fn types() -> String {
     lines(30_000, |n| {
         let bits = (0..15).map(|bit| if n >> bit & 1 == 0 { " i32" } else { " i64" });

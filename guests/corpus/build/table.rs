@@ -1,40 +1,19 @@
-//! Every guest that is compiled, in one table for each way to make it.
+//! Every guest that is compiled and that the demo does not have, in one table for each way to make it.
 
-/// What becomes of a guest in a host that does as it must.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It serves well.
-    Honest,
-    /// It opens, and serves badly.
-    Serves,
-    /// It opens, and serves until the callback that it was told to strike in.
-    Strikes,
-    /// It loads, and is refused when it is instantiated or in `init`.
-    Open,
-    /// It loads, and opens or fails in `init`, by what the host tells it.
-    Either,
-    /// It is refused before it is instantiated.
-    Load,
-}
-
-use Fate::{Either, Honest, Load, Open, Serves, Strikes};
-
-/// A hostile guest: its name, what it does, and what becomes of it.
-pub(crate) type Hostile = (&'static str, &'static str, Fate);
+use innkeeper_embed::{
+    Fate::{Either, Honest, Load, Open, Serves, Strikes},
+    Row,
+};
 
 /// Honest guests in Rust: the crate, and the guest's name.
-pub(crate) const RUST: [(&str, &str); 5] = [
-    ("innkeeper_guest_lru", "rust-lru"),
-    ("innkeeper_guest_ttl", "rust-ttl"),
+pub(crate) const RUST: [(&str, &str); 3] = [
     ("innkeeper_guest_quota", "rust-quota"),
     ("innkeeper_guest_lfu", "rust-lfu"),
     ("innkeeper_guest_random", "rust-random"),
 ];
 
 /// Hostile guests in Rust: `guests/hostile/examples/NAME.rs`, with `_` for `-`.
-pub(crate) const RUST_HOSTILE: [Hostile; 38] = [
-    ("spin", "never returns from the callback it strikes in", Strikes),
-    ("trap", "traps in the callback it strikes in", Strikes),
+pub(crate) const RUST_HOSTILE: [Row; 35] = [
     ("flaky", "traps every other time in the callback it strikes in", Strikes),
     ("every-hundredth", "traps every hundredth time in the callback it strikes in", Strikes),
     ("recurse", "calls itself until the stack ends", Strikes),
@@ -43,15 +22,14 @@ pub(crate) const RUST_HOSTILE: [Hostile; 38] = [
     ("waits", "reads the clock until an hour has passed", Strikes),
     ("log-flood", "logs for ever", Strikes),
     ("log-controls", "logs control characters, forged lines and 64 KiB lines", Strikes),
-    ("describe-all", "asks the host to describe every number there is", Strikes),
+    ("describe-all", "asks the host to describe every number", Strikes),
     ("evict-all", "evicts every session it knows, then every number", Strikes),
     ("evict-anywhere", "evicts a session in the callback it strikes in", Strikes),
     ("evict-known", "evicts all but the newest session at each update", Serves),
     ("apply-anywhere", "calls `apply` where no fold runs", Strikes),
     ("later", "behaves for an hour, then never returns again", Serves),
     ("forgets", "never remembers a session", Serves),
-    ("liar", "claims foreign, dead and made-up sessions in turn", Serves),
-    ("size-lies", "counts what is not there", Serves),
+    ("size-lies", "counts sessions that it lacks", Serves),
     ("random-claims", "claims random numbers", Serves),
     ("future-claims", "claims the numbers that the host will give next", Serves),
     ("dead-claims", "claims sessions that were deleted or replaced", Serves),
@@ -73,20 +51,19 @@ pub(crate) const RUST_HOSTILE: [Hostile; 38] = [
     ("terminate-spins", "never returns from `terminate`", Serves),
 ];
 
-/// Guests in C: the folder below `guests`, the guest's name, what it does, and what becomes of it.
-pub(crate) const C: [(&str, &str, &str, Fate); 5] = [
-    ("c/lru", "c-lru", "", Honest),
-    ("c/ttl", "c-ttl", "", Honest),
-    ("c/quota", "c-quota", "", Honest),
-    ("hostile/c/overrun", "overrun", "runs its stack over its own data", Strikes),
-    ("hostile/c/scribble", "scribble", "writes over all of its memory, and past the end", Strikes),
+/// Guests in C: the folder below `guests`, and the guest's row.
+pub(crate) const C: [(&str, Row); 4] = [
+    ("c/ttl", ("c-ttl", "", Honest)),
+    ("c/quota", ("c-quota", "", Honest)),
+    ("hostile/c/overrun", ("overrun", "runs its stack over its own data", Strikes)),
+    ("hostile/c/scribble", ("scribble", "writes over all of its memory, and past the end", Strikes)),
 ];
 
 /// Guests in C++: the folder below `guests`, and the guest's name.
 pub(crate) const CPP: [(&str, &str); 3] = [("cpp/lru", "cpp-lru"), ("cpp/ttl", "cpp-ttl"), ("cpp/quota", "cpp-quota")];
 
 /// Attacks in WAT, `guests/hostile/wat/NAME.wat`, each put into the module `quiet.wat` there.
-pub(crate) const WAT: [Hostile; 53] = [
+pub(crate) const WAT: [Row; 53] = [
     ("young-init-traps", "traps in `init` while `now-ms` is below ten seconds", Either),
     ("start-spins", "never comes out of its start function", Open),
     ("start-traps", "traps in its start function", Open),
@@ -108,22 +85,22 @@ pub(crate) const WAT: [Hostile; 53] = [
     ("lookup-two", "gives an option that is neither some nor none", Serves),
     ("init-lies", "names its cache by the largest number there is", Serves),
     ("init-two", "gives a result that is neither ok nor an error", Open),
-    ("init-error-bad-utf8", "refuses with a text that is no UTF-8", Open),
-    ("init-error-out-of-bounds", "refuses with a text that is not in memory", Open),
+    ("init-error-bad-utf8", "refuses with a text that is invalid UTF-8", Open),
+    ("init-error-out-of-bounds", "refuses with a text outside of memory", Open),
     ("post-return-spins", "never returns when its answer has been read", Serves),
     ("post-return-traps", "traps when its answer has been read", Serves),
     ("post-return-calls-host", "calls the host when its answer has been read", Serves),
     ("log-gib", "logs a message of one GiB", Serves),
     ("log-everything", "logs a message as long as the address space", Serves),
     ("log-large", "logs a message of one MiB that is in memory", Serves),
-    ("log-bad-utf8", "logs a message that is no UTF-8", Serves),
-    ("log-no-level", "logs at a level that there is not", Serves),
+    ("log-bad-utf8", "logs a message that is invalid UTF-8", Serves),
+    ("log-no-level", "logs at a missing level", Serves),
     ("describe-out-of-bounds", "has the host write an answer outside of memory", Serves),
     ("describe-misaligned", "has the host write an answer to an odd address", Serves),
     ("realloc-null", "gives out memory at address zero", Serves),
     ("realloc-overlaps", "gives out the same memory each time", Serves),
     ("realloc-misaligned", "gives out memory at odd addresses", Open),
-    ("realloc-out-of-bounds", "gives out memory that is not there", Open),
+    ("realloc-out-of-bounds", "gives out memory outside of its own", Open),
     ("realloc-traps", "traps when the host needs memory", Open),
     ("realloc-spins", "never returns when the host needs memory", Open),
     ("realloc-calls-host", "calls the host when the host needs memory", Open),
@@ -146,9 +123,9 @@ pub(crate) const WAT: [Hostile; 53] = [
 pub(crate) struct OtherWorld {
     /// Its name. Its attack, if it needs one, is in `guests/hostile/wat/NAME.wat`.
     pub name: &'static str,
-    /// What it does.
+    /// Its attack.
     pub what: &'static str,
-    /// What is replaced in our WIT package, and in the module, to make the world.
+    /// The replacement in our WIT package, and in the module, that makes the world.
     pub swap: (&'static str, &'static str),
 }
 
@@ -166,12 +143,12 @@ pub(crate) const OTHER_WORLDS: [OtherWorld; 8] = [
     },
     OtherWorld {
         name: "imports-unknown",
-        what: "imports an interface that no host has",
+        what: "imports an unknown interface",
         swap: ("import host;", "import host; import unknown:vendor/backdoor@1.0.0;"),
     },
     OtherWorld {
         name: "imports-secret",
-        what: "imports a function that our interface does not have",
+        what: "imports a function that our interface lacks",
         swap: (
             "now-ms: func() -> u64;",
             "now-ms: func() -> u64; @since(version = 0.1.0) secret: func(session: session) -> list<u8>;",

@@ -1,14 +1,14 @@
 //! Guests of a few KiB whose work, for a compiler, is the product of two numbers in them, or grows by powers of two.
 //!
-//! Those that the host's walk knows are refused by it. Others are to show that it lets pass what is harmless.
+//! The host's walk refuses those that it knows. The others show that it lets harmless ones pass.
 
-use crate::table::{
+use innkeeper_embed::{
     Fate::{Load, Serves},
-    Hostile,
+    Row,
 };
 
 /// Put into the module `quiet.wat`, as the attacks by hand are.
-pub(crate) fn modules() -> Vec<(Hostile, String)> {
+pub(crate) fn modules() -> Vec<(Row, String)> {
     vec![
         (("loops-100", "has 100 loops that carry 1000 values each", Load), loops(100)),
         (("loops-250", "has 250 loops that carry 1000 values each", Load), loops(250)),
@@ -34,8 +34,8 @@ pub(crate) fn modules() -> Vec<(Hostile, String)> {
     ]
 }
 
-/// Components as they are. What matters is how much work it is to refuse them.
-pub(crate) fn components() -> Vec<(Hostile, String)> {
+/// Whole components. The work of refusing them is the attack.
+pub(crate) fn components() -> Vec<(Row, String)> {
     vec![
         (("instances-multiply", "instantiates itself six times, 12 levels deep", Load), instances_multiply()),
         (("bundles-many", "has 2000 bundles of exports", Load), bundles_many()),

@@ -1,10 +1,10 @@
-//! What stopped an attack, by what the host counted.
+//! The limits and checks that stopped an attack, by the host's counters.
 
 use innkeeper_proxy::core::{CacheStats, FaultKind, FoldError, Miss};
 
-use super::Outcome;
+use crate::target::Outcome;
 
-/// The names of what stopped an attack, most important first.
+/// The names of the limits and checks that stopped an attack, most important first.
 pub(crate) fn stopped_by(outcome: &Outcome) -> Vec<&'static str> {
     match outcome {
         Outcome::Refused(error) => vec![error.check()],
@@ -41,7 +41,7 @@ pub(crate) fn stopped_by(outcome: &Outcome) -> Vec<&'static str> {
 /// Sessions that come and go while a guest is asked.
 const SIZE_SLACK: u64 = 16;
 
-/// What a guest comes to that no check had to stop.
+/// The name for an attack that no check had to stop.
 fn harmless(stats: &CacheStats) -> &'static str {
     match (stats.misses(Miss::Declined), stats.log_lines) {
         (1.., _) => "a-miss-is-a-full-handshake",
@@ -50,7 +50,7 @@ fn harmless(stats: &CacheStats) -> &'static str {
     }
 }
 
-/// The limit that a kind of fault is about.
+/// The limit behind a kind of fault.
 fn limit_of(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::Trap | FaultKind::Init | FaultKind::Panic => "sandbox",
