@@ -1,7 +1,7 @@
 // An index of sessions: by key, by partial key, and in one order from the oldest to the newest.
 //
 // Every function but `index_new` and `index_free` costs O(1), the worst call as much as the usual one: the buckets are
-// made for the vault's maximum at the start, so that no call has to file all sessions again.
+// made for the vault's maximum at the start, so that no call files all sessions again.
 
 #ifndef INNKEEPER_INDEX_H
 #define INNKEEPER_INDEX_H
@@ -12,7 +12,7 @@ typedef struct Index Index;
 typedef struct Entry Entry;
 typedef struct Partial Partial;
 
-// A session in an index. Its place in memory stays the same until it is removed. Only `value` is for others to write.
+// A session in an index. Its place in memory stays until it is removed. A guest writes `value` only.
 struct Entry {
   Key key;
   Session session;
@@ -23,7 +23,7 @@ struct Entry {
   Entry *next_of_bucket;
 };
 
-// The sessions of one partial key, in the order in which they were registered. There is at least one.
+// The sessions of one partial key, in the order in which they were registered. At least one.
 struct Partial {
   PartialKey key;
   uint32_t size;
@@ -37,13 +37,13 @@ Index *index_new(uint32_t sessions_max);
 // Frees the index and all its entries.
 void index_free(Index *index);
 
-// How many sessions there are.
+// The number of sessions.
 uint32_t index_size(const Index *index);
 
 // The session under a key, or NULL.
 Entry *index_find(const Index *index, Key key);
 
-// The sessions of a partial key, or NULL where there is none.
+// The sessions of a partial key, or NULL.
 const Partial *index_partial(const Index *index, PartialKey partial);
 
 // The oldest of all, or NULL; the others follow by `newer`.

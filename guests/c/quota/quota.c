@@ -1,5 +1,5 @@
 // A guest in C that keeps at most `quota` sessions of each partial key, 16 unless the operator says otherwise: one
-// more, and the oldest of that partial key goes. How many there are in all is left to the host.
+// more, and the oldest of that partial key goes. The host limits the total.
 
 #include <stdlib.h>
 

@@ -5,12 +5,12 @@
 
 #include "innkeeper_index.h"
 
-// How many old sessions one update forgets at most: more than one, so that it catches up.
+// The most old sessions that one update forgets: more than one, so that it catches up.
 enum { FORGOTTEN_MAX = 4 };
 
 struct Cache {
   uint64_t ttl_ms;
-  Index *index;  // The value of an entry is the time from which on it is hidden.
+  Index *index;  // The value of an entry is the time when it is hidden.
 };
 
 Cache *cache_init(const InitArgs *args) {
@@ -41,7 +41,7 @@ void cache_update(Cache *cache, Key key, Session session) {
   uint64_t now_ms = host_now_ms();
   cache_delete(cache, key);
   forget_old(cache, now_ms);
-  // An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
+  // A rebuilt instance sees old sessions again: their time runs from their creation.
   SessionInfo info;
   uint64_t created_ms = host_describe(session, &info) ? info.created_ms : now_ms;
   bool has_end = created_ms <= UINT64_MAX - cache->ttl_ms;

@@ -8,7 +8,7 @@
 
 using namespace innkeeper;
 
-// How many old sessions one update forgets at most: more than one, so that it catches up.
+// The most old sessions that one update forgets: more than one, so that it catches up.
 constexpr int forgotten_max = 4;
 
 class Ttl : public SessionCache {
@@ -19,7 +19,7 @@ class Ttl : public SessionCache {
     const std::uint64_t now_ms = host::now_ms();
     remove(key);
     forget_old(now_ms);
-    // An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
+    // A rebuilt instance sees old sessions again: their time runs from their creation.
     const auto info = host::describe(session);
     const std::uint64_t created_ms = info ? info->created_ms : now_ms;
     const std::uint64_t until_ms = created_ms + std::min(ttl_ms, UINT64_MAX - created_ms);

@@ -9,7 +9,7 @@ struct Liar {
     dead: Vec<Session>,
 }
 
-/// How many dead sessions it remembers.
+/// The dead sessions that it remembers, at most.
 const DEAD_MAX: usize = 64;
 
 innkeeper_guest::export!(Liar);

@@ -1,8 +1,8 @@
 //! Guests that attack the host: each example is a component. C and hand-written WebAssembly, for what no Rust compiler
 //! makes, lie beside them in `c` and `wat`.
 //!
-//! A [`Crook`] behaves save in what it overrides. A [`Striker`] behaves save in one callback, which the operator's
-//! property `strike` names, `lookup` unless it says otherwise: it gets far enough to strike.
+//! A [`Crook`] is honest except in the methods that it overrides. A [`Striker`] is honest except in one callback, which the
+//! operator's property `strike` names, `lookup` by default: so it lives long enough to strike.
 
 use std::{cell::Cell, hint::black_box};
 
@@ -11,10 +11,10 @@ use innkeeper_guest::{
     host::{Level, log},
 };
 
-/// Every session that a guest was told of and that has not been deleted.
+/// Every session that a guest was told of, without the deleted ones.
 pub type Known = KeyMap<Session>;
 
-/// What a guest does otherwise than an honest one. Whatever is not overridden is honest.
+/// A dishonest guest. Every method is honest until it is overridden.
 pub trait Crook: Default + 'static {
     /// Reads the settings.
     fn init(&mut self, _: &InitArgs) {}
@@ -37,7 +37,7 @@ pub trait Crook: Default + 'static {
         known.get(&key).copied()
     }
 
-    /// Claims sessions for a partial key: unless it is overridden, what `lookup` claims for each known key.
+    /// Claims sessions for a partial key: by default those that `lookup` claims for each known key.
     fn select_session(&mut self, known: &Known, partial: PartialKey) -> Vec<Session> {
         let of_partial = known.keys().filter(|key| key.partial == partial);
         of_partial.filter_map(|key| self.lookup(known, *key)).collect()
@@ -48,7 +48,7 @@ pub trait Crook: Default + 'static {
         known.len() as u64
     }
 
-    /// What a fold is shown, in order.
+    /// The sessions that a fold sees, in order.
     fn shown<'a>(&self, known: &'a Known) -> Box<dyn Iterator<Item = (Key, Session)> + 'a> {
         Box::new(known.iter().map(|(key, session)| (*key, *session)))
     }
@@ -104,9 +104,9 @@ impl<C: Crook> SessionCache for Guest<C> {
     }
 }
 
-/// What a striker does in the callback that it strikes in.
+/// The strike of a [`Striker`].
 pub trait Attack: Default + 'static {
-    /// Strikes. Where it returns, the callback goes on as an honest one.
+    /// Strikes. Where it returns, the callback continues honestly.
     fn strike(&self, known: &Known);
 }
 
@@ -132,7 +132,7 @@ impl<A: Attack> Crook for Strike<A> {
 /// A guest that remembers every session and strikes in one callback.
 pub type Striker<A> = Guest<Strike<A>>;
 
-/// Never returns. The compiler cannot tell, and compiles what comes after.
+/// Never returns. The compiler cannot know, and compiles the code after it.
 pub fn spin() {
     while black_box(true) {}
 }
@@ -150,8 +150,8 @@ impl<const N: u64> Attack for TrapEvery<N> {
     }
 }
 
-/// One of two tenants that work together. Each logs what it is told, for the other to read there, and claims the number
-/// `STEP` beyond the true one: if two tenants were numbered from one counter, that would be the other's session.
+/// One of two tenants that work together. Each logs its keys and sessions for the other to read, and claims the number `STEP`
+/// beyond the true one: the other's session, if one counter numbered both tenants.
 #[derive(Default)]
 pub struct Colluder<const STEP: i64>;
 

@@ -1,19 +1,19 @@
-// Makes a class the component's eight callbacks, and is what a guest may ask of the host.
+// Makes the component's eight callbacks of a class, and has the host's functions.
 //
 // A class has `constructor(args)`, `update(key, session)`, `delete(key)`, `lookup(key)`, `selectSession(partial)`,
-// `size()`, `foldl(fold)` and, if it likes, `terminate()`. A key is `{ partial, id }`. What the constructor throws
-// refuses the cache, and its message goes to the operator. What another method throws is a fault.
+// `size()`, `foldl(fold)` and, if it likes, `terminate()`. A key is `{ partial, id }`. An error that the constructor
+// throws refuses the cache, and its message goes to the operator. An error that another method throws is a fault.
 
 import * as there from "innkeeper:session-cache/host@0.1.0";
 
-/** As many sessions as `selectSession` should give: more than the host asks for, and well within a call's fuel. */
+/** The most sessions that `selectSession` should return: more than the host asks for, and well within a call's fuel. */
 export const SELECTED_MAX = 256;
 
-// A guest sees Numbers, which are exact, since the host's numbers are below 2^53. Componentizers differ in what they
-// take a `u64` for: QuickJS has Numbers, StarlingMonkey has BigInts. What `init` is given tells.
+// A guest sees Numbers, which are exact, since the host's numbers are below 2^53. Componentizers differ in their
+// `u64`: QuickJS has Numbers, StarlingMonkey has BigInts. The arguments of `init` show which.
 let u64 = Number;
 
-/** Tells a session's `storedBytes`, `createdMs` and `expiresMs`, or nothing when the vault does not hold it. */
+/** Returns a session's `storedBytes`, `createdMs` and `expiresMs`, or nothing when the vault has no such session. */
 export function describe(session) {
   const info = there.describe(u64(session));
   if (!info) return undefined;
@@ -85,7 +85,7 @@ export function guest(Cache) {
   };
 }
 
-/** A callback that throws is a trap, and a trap says nothing: this tells the log first. */
+/** A callback that throws is a trap, without a message: this writes the error to the log first. */
 function logged(callback) {
   return (a, b, c) => {
     try {

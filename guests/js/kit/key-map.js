@@ -1,4 +1,4 @@
-// A map by key that also knows the values of each partial key.
+// A map by key that also finds the values of each partial key.
 
 /** Every method but the iteration costs O(1). Equal calls make equal orders. */
 export class KeyMap {
@@ -22,7 +22,7 @@ export class KeyMap {
     this.#size += 1;
   }
 
-  /** Takes a value out and gives it, or nothing. */
+  /** Removes a value and returns it, or nothing. */
   delete({ partial, id }) {
     const ids = this.#partials.get(partial);
     const value = ids?.get(id);
@@ -33,7 +33,7 @@ export class KeyMap {
     return value;
   }
 
-  /** How many values a partial key has. */
+  /** The number of values of a partial key. */
   sizeOf(partial) {
     return this.#partials.get(partial)?.size ?? 0;
   }

@@ -1,8 +1,8 @@
-// A double of the host for a guest's own native tests: without a vault. `register.js` puts it in the host's place.
+// A double of the host for a guest's own native tests: without a vault. `register.js` makes it stand in for the host.
 
 let double;
 
-/** Opens a cache with a new double, whose time is 0. Gives the class's methods, and `fold()` for `foldl`. */
+/** Opens a cache with a new double, whose time is 0. Returns the class's methods, and `fold()` for `foldl`. */
 export function open(callbacks, { role = "server", maxSessions = 100, lifetimeMs = 1_000, properties = {} } = {}) {
   double = { nowMs: 0, info: new Map(), folded: [], seen: { evicted: [], log: [] } };
   const list = Object.entries(properties).map(([name, value]) => ({ name, value }));
@@ -23,24 +23,24 @@ export function open(callbacks, { role = "server", maxSessions = 100, lifetimeMs
   };
 }
 
-/** Sets the time that `nowMs` gives. */
+/** Sets the time of `nowMs`. */
 export function setNowMs(nowMs) {
   double.nowMs = nowMs;
 }
 
-/** Makes `describe` know a session. */
+/** Makes a session known to `describe`. */
 export function setInfo(session, { storedBytes = 1_000, createdMs, expiresMs = createdMs + 1_000 }) {
   double.info.set(session, { storedBytes, createdMs, expiresMs });
 }
 
-/** Gives what has been asked since the last call: `evicted`, and `log` as lists of level and message. */
+/** Returns the calls of the double since the last time: `evicted`, and `log` as lists of level and message. */
 export function seen() {
   const seen = double.seen;
   double.seen = { evicted: [], log: [] };
   return seen;
 }
 
-// What follows is what a guest imports from `innkeeper:session-cache/host`.
+// The functions that a guest imports from `innkeeper:session-cache/host`.
 
 export const describe = (session) => double.info.get(session);
 

@@ -1,4 +1,4 @@
-// A guest that remembers so many sessions of each partial key, and no more: `quota`, or 16. One more forgets the oldest.
+// A guest that remembers at most `quota` sessions of each partial key, or 16. One more forgets the oldest.
 
 import { SELECTED_MAX, evict, guest } from "../kit/guest.js";
 import { KeyMap } from "../kit/key-map.js";

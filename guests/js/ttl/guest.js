@@ -4,7 +4,7 @@ import { SELECTED_MAX, describe, evict, guest, nowMs } from "../kit/guest.js";
 import { KeyMap } from "../kit/key-map.js";
 import { Order } from "../kit/order.js";
 
-// How many sessions one `update` forgets: more than one, so that it catches up.
+// The sessions that one `update` forgets: more than one, so that it catches up.
 const FORGOTTEN_MAX = 4;
 
 class Ttl {
@@ -22,7 +22,7 @@ class Ttl {
     const now = nowMs();
     this.delete(key);
     this.#forgetOld(now);
-    // An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
+    // A rebuilt instance sees old sessions again: their time runs from their creation.
     const createdMs = describe(session)?.createdMs ?? now;
     const entry = { key, session, untilMs: createdMs + this.#ttlMs };
     this.#entries.set(key, entry);

@@ -25,7 +25,7 @@ class Ttl(SessionCache):
         now_ms = host.now_ms()
         self.sessions.remove(key)
         self.forget_old(now_ms)
-        # An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
+        # A rebuilt instance sees old sessions again: their time runs from their creation.
         info = host.describe(session)
         created_ms = now_ms if info is None else info.created_ms
         self.sessions.put(key, (session, created_ms + self.ttl_ms))

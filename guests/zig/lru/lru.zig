@@ -6,7 +6,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 
-// What the C bindings of the WIT package declare.
+// The declarations of the WIT package's C bindings.
 const Key = extern struct { partial: u64, id: u64 };
 const Element = extern struct { key: Key, session: u64 };
 const Property = extern struct { name: [2]usize, value: [2]usize };
@@ -23,7 +23,7 @@ const host = if (builtin.is_test) double else struct {
     const free_args = exports_innkeeper_session_cache_callbacks_init_args_free;
 };
 
-// The bindings free with C's `free` what `select_session` gives.
+// The bindings free the answer of `select_session` with C's `free`.
 const allocator = if (builtin.is_test) std.testing.allocator else std.heap.c_allocator;
 
 /// More sessions than the host asks for, and well within a call's fuel.

@@ -9,7 +9,7 @@ from . import host
 from .words import InitArgs, Key, PartialKey, Session
 
 SELECTED_MAX = 256
-"""How many sessions `select_session` should give at most: more than the host asks for, and within a call's fuel."""
+"""The most sessions that `select_session` should return: more than the host asks for, and within a call's fuel."""
 
 
 class Fold:
@@ -48,7 +48,7 @@ class SessionCache(abc.ABC):
 
     @abc.abstractmethod
     def select_session(self, partial: PartialKey) -> Iterable[Session]:
-        """Gives the sessions of a partial key, best first. No more than `SELECTED_MAX`."""
+        """Returns the sessions of a partial key, best first. No more than `SELECTED_MAX`."""
 
     @abc.abstractmethod
     def size(self) -> int:

@@ -1,4 +1,4 @@
-"""The host as a component sees it: over the bindings that componentize-py makes. Not there natively."""
+"""The host as a component sees it: over the bindings that componentize-py makes. Only in components."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def apply(fun: int, key: Key, session: Session, acc: int) -> int:
 
 
 def log_errors() -> None:
-    """Makes a log line of each exception that no callback catches. There is no stderr to show it, only a trap."""
+    """Makes a log line of each exception that no callback catches, since the trap has no message."""
     sys.excepthook = _log_error
 
 

@@ -1,4 +1,4 @@
-"""What a guest may ask of the host."""
+"""The host's functions for guests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ except ModuleNotFoundError:  # without componentize-py there are no bindings: a 
 
 
 def describe(session: Session) -> SessionInfo | None:
-    """Tells a session's size and times, or none when the vault does not hold it."""
+    """Returns a session's size and times, or none when the vault has no such session."""
     return there.describe(session)
 
 
@@ -31,15 +31,15 @@ def log(level: Level, message: str) -> None:
 
 
 def apply(fun: int, key: Key, session: Session, acc: int) -> int:
-    """What `Fold.apply` asks."""
+    """The host's part of `Fold.apply`."""
     return there.apply(fun, key, session, acc)
 
 
 def log_errors() -> None:
-    """What `export` asks first."""
+    """The first call of `export`."""
     there.log_errors()
 
 
 def refusal(text: str) -> Exception:
-    """What `init` raises to give its error to the host."""
+    """The exception by which `init` passes its error to the host."""
     return there.refusal(text)

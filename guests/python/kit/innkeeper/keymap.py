@@ -16,7 +16,7 @@ class KeyMap(Generic[T]):
     """Values by key, in the order in which they were put, and findable by partial key. Every call costs O(1), or as
     many steps as the values it gives.
 
-    It is made of `OrderedDict`s: a `dict` that has lost its first items walks over their places to find the first.
+    Made of `OrderedDict`s: a `dict` that has lost its first items walks over their places to find the first.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class KeyMap(Generic[T]):
         self._partials.setdefault(key.partial, OrderedDict())[key] = value
 
     def remove(self, key: Key) -> T | None:
-        """Takes out the value under a key, if there is one."""
+        """Removes the value under a key, if any."""
         value = self._all.pop(key, None)
         if value is not None:
             of_partial = self._partials[key.partial]

@@ -1,7 +1,7 @@
 //! A guest that forgets the least frequently used session once the vault is full; of several, the least recently used.
 //!
-//! A session's score is its number of uses, 32 at most, on top of what the last victim's score was when it was last used. So a
-//! new session begins level with the least of the others, and an old favourite that nobody uses any more is overtaken in time.
+//! A session's score is its number of uses, 32 at most, plus the score of the last victim at the time of its last use. So a
+//! new session begins level with the least of the others, and in time overtakes an old favourite without uses.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct Lfu {
     entries: ByPartial<Entry>,
     /// The next victim first.
     ranks: BTreeMap<Rank, Key>,
-    /// What the last victim's score was.
+    /// The last victim's score.
     age: u64,
     /// Counts registrations and lookups: the time.
     now: u64,
@@ -25,7 +25,7 @@ struct Entry {
     rank: Rank,
 }
 
-/// A session's place among the others; no two are equal, since no two were used at the same time.
+/// A session's place among the others. All differ, since no two were used at the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     score: u64,
@@ -34,7 +34,7 @@ struct Rank {
 
 innkeeper_guest::export!(Lfu);
 
-/// More uses than this count as so many.
+/// The most uses that count.
 const USES_MAX: u64 = 32;
 
 impl Lfu {

@@ -1,5 +1,5 @@
 //! A guest that keeps at most `quota` sessions of each partial key, 16 unless the operator says otherwise: one more, and
-//! the oldest of that partial key goes. How many there are in all is left to the host.
+//! the oldest of that partial key goes. The host limits the total.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use innkeeper_guest::{Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, Se
 /// The sessions, findable by key, and by how long ago they were registered under their partial key.
 pub struct Quota {
     quota: usize,
-    /// How many sessions have been registered.
+    /// The registrations so far.
     registered: u64,
-    /// Which registration each key had last.
+    /// The last registration of each key.
     numbers: BTreeMap<Key, u64>,
     /// The sessions of each partial key that has any, by their registrations.
     partials: BTreeMap<PartialKey, BTreeMap<u64, (Key, Session)>>,

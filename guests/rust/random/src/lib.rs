@@ -1,12 +1,12 @@
 //! A guest that forgets a random session once the vault is full. The numbers are the same in each instance, so that two
-//! that are told the same answer the same.
+//! with the same history answer the same.
 
 use innkeeper_guest::{Fold, InitArgs, Key, PartialKey, SELECTED_MAX, Session, SessionCache, host, index::ByPartial};
 
-/// The sessions, findable by key, by partial key, and by a number below how many there are.
+/// The sessions, findable by key, by partial key, and by a number below their count.
 pub struct Random {
     sessions_max: usize,
-    /// Where each key is in `sessions`.
+    /// The place of each key in `sessions`.
     places: ByPartial<usize>,
     sessions: Vec<(Key, Session)>,
     numbers: Numbers,

@@ -21,7 +21,7 @@ struct Registered {
 
 innkeeper_guest::export!(Ttl);
 
-/// How many old sessions one `update` forgets at most: more than one, so that it catches up.
+/// The most old sessions that one `update` forgets: more than one, so that it catches up.
 const FORGOTTEN_MAX: usize = 4;
 
 impl Ttl {
@@ -52,7 +52,7 @@ impl SessionCache for Ttl {
         let now_ms = host::now_ms();
         self.delete(key);
         self.forget_old(now_ms);
-        // An instance that is being rebuilt sees old sessions again: their time runs from when they were created.
+        // A rebuilt instance sees old sessions again: their time runs from their creation.
         let created_ms = host::describe(session).map_or(now_ms, |info| info.created_ms);
         let until_ms = created_ms.saturating_add(self.ttl_ms);
         self.places.insert(key, self.registered.push_back(Registered { key, session, until_ms }));
