@@ -78,7 +78,7 @@ const GROUND: [&str; 2] = ["sync", "clock"];
 const STRAIGHT: [&str; 4] = ["host/core", "host/proxy", "host/check", "guests/sdk"];
 
 /// Crates that may name a heavy dependency through another crate's `pub use`, besides those of [`HEAVY`].
-const THROUGH: [(&str, &[&str]); 1] = [("rustls", &["innkeeper-proxy", "innkeeper"])];
+const THROUGH: [(&str, &[&str]); 1] = [("rustls", &["innkeeper-proxy", "innkeeper-program", "innkeeper"])];
 
 /// Doc comments that begin with an asking word, in percent of all: less than this.
 const ASKING_PERCENT: f64 = 5.0;
@@ -147,13 +147,12 @@ fn heavy_dependencies_have_one_place() {
 
 /// True if a path of a crate leads to a heavy crate, through re-exports or not.
 fn leads_to(heavy: &str, path: &[String], reexports: &BTreeMap<String, BTreeMap<String, Vec<String>>>) -> bool {
-    let [first, rest @ ..] = path else { return false };
-    let is_second = rest.first().is_some_and(|second| second == heavy);
-    if first == heavy {
-        return true;
-    }
-    // Of a crate that is not ours only the name tells.
-    let (Some(own), [second, rest @ ..]) = (reexports.get(first), rest) else { return is_second };
+    let [first, second, rest @ ..] = path else { return path.first().is_some_and(|first| first == heavy) };
+    let Some(own) = reexports.get(first) else {
+        // The name tells what another's crate re-exports: `tokio_rustls::rustls` is rustls.
+        let is_crate = HEAVY.iter().any(|(name, _)| name.replace('-', "_") == *second);
+        return if is_crate { second == heavy } else { first == heavy };
+    };
     own.get(second).is_some_and(|target| leads_to(heavy, &[target, rest].concat(), reexports))
 }
 
