@@ -21,7 +21,7 @@ use innkeeper_core::{Limits, SizeClass, log_line};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 use wasmtime::component::Component;
 
-use crate::{LoadError, engine::Settings, error::line};
+use crate::{LoadError, error::line, settings::Settings};
 
 /// The process that compiles components.
 #[derive(Clone, Debug, PartialEq, Eq)]

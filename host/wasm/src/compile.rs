@@ -14,9 +14,9 @@ use wasmtime::component::Component;
 use crate::{
     LoadError,
     apart::{Compilation, NICENESS},
-    engine::Settings,
     error::line,
     precompiled,
+    settings::Settings,
 };
 
 /// The number of compilations that run at a time, including abandoned ones.

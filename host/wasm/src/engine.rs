@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    num::NonZeroUsize,
     path::PathBuf,
     sync::{
         Arc,
@@ -13,18 +12,19 @@ use std::{
 };
 
 use innkeeper_core::{Limits, SizeClass};
-use wasmtime::{
-    Cache, CacheConfig, Config, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig, VariableOperatorCost,
-};
+use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::{LoadError, apart::Compilation, compile::Compiler, error::line};
+use crate::{
+    LoadError,
+    apart::Compilation,
+    compile::Compiler,
+    error::line,
+    settings::{Settings, stack_bytes},
+};
 
 /// The period of the ticker that checks deadlines.
 const TICK: Duration = Duration::from_micros(TICK_US);
 const TICK_US: u64 = 1_000;
-
-/// The most functions that a backtrace names.
-const FRAMES_MAX: usize = 32;
 
 /// Receives each linear memory of a guest that trapped.
 pub type Autopsy = Arc<dyn Fn(&[u8]) + Send + Sync>;
@@ -78,14 +78,6 @@ impl EngineConfig {
     }
 }
 
-/// The stack of one call, in bytes.
-fn stack_bytes(class: SizeClass) -> usize {
-    match class {
-        SizeClass::Small => 256 << 10,
-        SizeClass::Large => 1 << 20,
-    }
-}
-
 /// The host's own share of a stack beside the guest's: host calls, the log, and the way in.
 const HOST_STACK_BYTES: usize = 256 << 10;
 
@@ -93,58 +85,6 @@ const HOST_STACK_BYTES: usize = 256 << 10;
 /// [`Fault::ThreadStack`](innkeeper_core::Fault::ThreadStack).
 pub fn thread_stack_bytes(class: SizeClass) -> usize {
     stack_bytes(class) + HOST_STACK_BYTES
-}
-
-/// The settings that compilation depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
-    pub(crate) class: SizeClass,
-    pub(crate) backtraces: bool,
-    pub(crate) coredumps: bool,
-    pub(crate) parallel: bool,
-    pub(crate) cache: Option<PathBuf>,
-}
-
-impl Settings {
-    pub(crate) fn of_class(class: SizeClass) -> Self {
-        Self { class, backtraces: false, coredumps: false, parallel: false, cache: None }
-    }
-
-    /// Makes an engine that only compiles.
-    pub(crate) fn compiler(&self) -> wasmtime::Result<wasmtime::Engine> {
-        let mut config = self.config();
-        self.add_cache(&mut config)?;
-        wasmtime::Engine::new(&config)
-    }
-
-    fn add_cache(&self, config: &mut Config) -> wasmtime::Result<()> {
-        if let Some(folder) = &self.cache {
-            let mut cache = CacheConfig::new();
-            cache.with_directory(folder);
-            config.cache(Some(Cache::new(cache)?));
-        }
-        Ok(())
-    }
-
-    fn config(&self) -> Config {
-        let mut wasmtime = Config::new();
-        wasmtime
-            .consume_fuel(true)
-            .operator_cost(operator_cost())
-            .epoch_interruption(true)
-            .max_wasm_stack(stack_bytes(self.class))
-            .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX).filter(|_| self.backtraces))
-            // The build leaves out component-model async. Without this setting as well, a plain call is several times
-            // cheaper.
-            .concurrency_support(false)
-            .wasm_memory64(false)
-            .wasm_relaxed_simd(false)
-            // In a serving process a compilation uses one core at most.
-            .parallel_compilation(self.parallel)
-            .memory_init_cow(self.class == SizeClass::Large)
-            .coredump_on_trap(self.coredumps);
-        wasmtime
-    }
 }
 
 impl fmt::Debug for EngineConfig {
@@ -275,13 +215,6 @@ fn wasmtime_config(config: &EngineConfig) -> wasmtime::Result<Config> {
         Compilation::Trusted => settings.add_cache(&mut wasmtime)?,
     }
     Ok(wasmtime)
-}
-
-/// Charges one unit for an instruction, and one unit for each byte or element that it handles. A page of memory costs
-/// as near to its zeroing as the table allows.
-fn operator_cost() -> OperatorCost {
-    let variable = VariableOperatorCost { memory_grow_per_page: u8::MAX, ..VariableOperatorCost::new() };
-    OperatorCost { variable, ..OperatorCost::default() }
 }
 
 fn pool(config: &EngineConfig) -> PoolingAllocationConfig {

@@ -21,6 +21,7 @@
 //! learns what a session is, and takes precompiled code only from its own compiler.
 
 mod engine;
+mod settings;
 mod compile;
 mod apart;
 mod precompiled;

@@ -75,7 +75,7 @@ impl Compiled {
         let ours = SessionCache::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state);
         ours.map_err(|error| LoadError::Engine(line(&error)))?;
         if wasi == Wasi::Closed {
-            wasi::add_to_linker(&mut linker).map_err(|error| LoadError::Engine(line(&error)))?;
+            wasi::linked::add_to_linker(&mut linker).map_err(|error| LoadError::Engine(line(&error)))?;
         }
         let world_error = |error| LoadError::World(line(&error));
         let linked = linker.instantiate_pre(&self.component).map_err(world_error)?;

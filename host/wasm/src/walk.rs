@@ -7,38 +7,21 @@
 //! The list of shapes is incomplete. A component that passes may still be too much for a compiler, so the compiler's
 //! memory and time have limits as well.
 
+mod most;
+mod work;
+mod bounds;
+mod signature;
 mod function;
 mod module;
-mod work;
 
-use innkeeper_core::{Limits, log_line};
+use innkeeper_core::Limits;
 use wasmparser::{ComponentInstance, Encoding, Instance, Parser, Payload, SectionLimited};
 
-use self::{module::Module, work::Work};
+use self::{
+    bounds::{broken, within},
+    module::Module,
+};
 use crate::LoadError;
-
-/// Upper bounds for counts over a whole component. Guests of every language here stay below a tenth.
-mod most {
-    /// Nesting depth of components and core modules.
-    pub(super) const DEPTH: u64 = 16;
-    /// Components and core modules, including nested ones.
-    pub(super) const PARTS: u64 = 256;
-    /// Components that instantiation creates: those that one instantiates, times those that each of them instantiates.
-    pub(super) const COPIES: u64 = 100_000;
-    /// Instances of core modules, and bundles of exports.
-    pub(super) const INSTANCES: u64 = 1_000;
-    /// Imports, exports, aliases, and functions that cross from one component or module to another.
-    pub(super) const ITEMS: u64 = 10_000;
-    /// Bytes of types of components.
-    pub(super) const TYPE_BYTES: u64 = 256 << 10;
-    /// Locals that all functions declare, used or unused.
-    pub(super) const LOCALS: u64 = 20_000_000;
-    /// The sum of the squared numbers of parameters and results, over each type and function of one core module. The
-    /// compile time of the code that passes them grows like this.
-    pub(super) const SQUARES: u64 = 50_000_000;
-    /// Types of one core module, and tables.
-    pub(super) const DECLARED: u64 = 100_000;
-}
 
 /// The bytes of a component's size limit that allow one function. The compiler keeps the code of each until all are
 /// done.
@@ -66,29 +49,6 @@ pub(crate) fn check(bytes: &[u8], limits: &Limits) -> Result<(), LoadError> {
     }
     Ok(())
 }
-
-/// The parser's error for invalid bytes. A guest may have influenced the text.
-fn broken(error: wasmparser::Error) -> LoadError {
-    LoadError::Compile(log_line(&error.to_string(), ERROR_MAX))
-}
-
-const ERROR_MAX: usize = 256;
-
-/// Refuses an amount above its limit.
-fn within(cost: u64, limit: u64, what: impl FnOnce() -> String, hint: &'static str) -> Result<(), LoadError> {
-    match cost <= limit {
-        true => Ok(()),
-        false => Err(LoadError::TooComplex { what: what(), cost, limit, hint }),
-    }
-}
-
-/// Refuses code that takes a compiler more memory than one function may.
-fn affordable(work: &Work, limit: u64, of_what: impl FnOnce() -> String) -> Result<(), LoadError> {
-    let what = || format!("MiB of memory for {}, {}", of_what(), work.mostly());
-    within(work.total().div_ceil(MIB), limit / MIB, what, work.hint())
-}
-
-const MIB: u64 = 1 << 20;
 
 struct Walk<'a> {
     bytes: &'a [u8],

@@ -3,30 +3,11 @@
 use wasmparser::{BlockType, FunctionBody, Operator};
 
 use super::{
-    broken,
-    module::Module,
-    within,
+    bounds::{broken, within},
+    signature::{Signature, Signatures},
     work::{Kind, Work},
 };
 use crate::LoadError;
-
-/// The numbers of values that a function or a block takes and returns.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Signature {
-    parameters: u32,
-    results: u32,
-}
-
-impl Signature {
-    pub(super) fn of(parameters: usize, results: usize) -> Self {
-        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Self { parameters: count(parameters), results: count(results) }
-    }
-
-    pub(super) fn values(self) -> u64 {
-        u64::from(self.parameters) + u64::from(self.results)
-    }
-}
 
 /// The deepest nesting of blocks.
 const NESTING_MAX: u64 = 50_000;
@@ -52,7 +33,7 @@ struct Block {
 }
 
 struct Walk<'m> {
-    module: &'m Module,
+    signatures: &'m Signatures,
     open: Vec<Block>,
     /// The compiler's blocks.
     blocks: u64,
@@ -62,14 +43,18 @@ struct Walk<'m> {
 }
 
 /// The compiler's memory for a function, and the number of locals that it declares.
-pub(super) fn walk(module: &Module, signature: Signature, body: &FunctionBody<'_>) -> Result<(Work, u64), LoadError> {
+pub(super) fn walk(
+    signatures: &Signatures,
+    signature: Signature,
+    body: &FunctionBody<'_>,
+) -> Result<(Work, u64), LoadError> {
     let mut groups = body.get_locals_reader().map_err(broken)?.into_iter();
     let mut locals = u64::from(signature.parameters);
     for group in groups.by_ref() {
         locals = locals.saturating_add(u64::from(group.map_err(broken)?.0));
     }
     let outermost = Block { signature: Signature { parameters: 0, ..signature }, is_loop: false };
-    let mut walk = Walk { module, open: vec![outermost], blocks: 1, carried: 0, work: Work::default() };
+    let mut walk = Walk { signatures, open: vec![outermost], blocks: 1, carried: 0, work: Work::default() };
     let (mut operators, mut count) = (groups.into_operators_reader(), 0_u64);
     while !operators.eof() {
         walk.operator(&operators.read().map_err(broken)?)?;
@@ -118,12 +103,12 @@ impl Walk<'_> {
                 self.work.add(Kind::Carried, CALLED_BYTES * u64::from(results));
             }
             Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                self.call(self.module.signature_of(function_index));
+                self.call(self.signatures.of_function(function_index));
             }
             Operator::CallIndirect { type_index, .. }
             | Operator::ReturnCallIndirect { type_index, .. }
             | Operator::CallRef { type_index }
-            | Operator::ReturnCallRef { type_index } => self.call(self.module.signature_of_type(type_index)),
+            | Operator::ReturnCallRef { type_index } => self.call(self.signatures.of_type(type_index)),
             _ => {}
         }
     }
@@ -132,7 +117,7 @@ impl Walk<'_> {
         let signature = match of {
             BlockType::Empty => Signature::default(),
             BlockType::Type(_) => Signature::of(0, 1),
-            BlockType::FuncType(of) => self.module.signature_of_type(of),
+            BlockType::FuncType(of) => self.signatures.of_type(of),
         };
         // Both arms of an `if` take its parameters.
         self.carried = self.carried.saturating_add(signature.values());

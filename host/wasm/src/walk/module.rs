@@ -6,9 +6,9 @@ use wasmparser::{
 };
 
 use super::{
-    affordable, broken,
-    function::{self, Signature},
-    most, within,
+    bounds::{affordable, broken, within},
+    function, most,
+    signature::{Signature, Signatures},
     work::{Kind, Work},
 };
 use crate::LoadError;
@@ -25,11 +25,9 @@ const CONSTANT_BYTES: u64 = 300;
 pub(super) struct Module {
     number: u32,
     memory_max: u64,
-    types: Vec<Signature>,
+    signatures: Signatures,
     /// The sum of the squared numbers of parameters and results.
     squares: u64,
-    /// The type of each function, imported ones first.
-    functions: Vec<u32>,
     functions_imported: usize,
     bodies: usize,
     /// For each table its minimum size, if its segments can be put in place at compile time.
@@ -96,10 +94,10 @@ impl Module {
                     }
                     _ => Signature::default(),
                 };
-                self.types.push(signature);
+                self.signatures.types.push(signature);
                 self.square(signature)?;
             }
-            self.declare(self.types.len(), "types")?;
+            self.declare(self.signatures.types.len(), "types")?;
         }
         Ok(())
     }
@@ -107,9 +105,9 @@ impl Module {
     fn import(&mut self, of: TypeRef) -> Result<(), LoadError> {
         match of {
             TypeRef::Func(number) | TypeRef::FuncExact(number) => {
-                self.functions.push(number);
+                self.signatures.functions.push(number);
                 self.functions_imported += 1;
-                self.declare(self.functions.len(), "functions")
+                self.declare(self.signatures.functions.len(), "functions")
             }
             TypeRef::Table(_) => {
                 self.tables.push(None);
@@ -123,8 +121,8 @@ impl Module {
     pub(super) fn functions(&mut self, section: SectionLimited<'_, u32>) -> Result<(), LoadError> {
         for of in section {
             let of = of.map_err(broken)?;
-            self.functions.push(of);
-            self.square(self.signature_of_type(of))?;
+            self.signatures.functions.push(of);
+            self.square(self.signatures.of_type(of))?;
         }
         Ok(())
     }
@@ -199,18 +197,9 @@ impl Module {
     pub(super) fn body(&mut self, body: &FunctionBody<'_>) -> Result<u64, LoadError> {
         let number = self.functions_imported.saturating_add(self.bodies);
         self.bodies += 1;
-        let (work, locals) = function::walk(self, self.signature_of(number as u32), body)?;
+        let (work, locals) = function::walk(&self.signatures, self.signatures.of_function(number as u32), body)?;
         affordable(&work, self.memory_max, || format!("function {number} of core module {}", self.number))?;
         Ok(locals)
-    }
-
-    /// The signature of a function, by its number among all.
-    pub(super) fn signature_of(&self, function: u32) -> Signature {
-        self.functions.get(function as usize).map(|of| self.signature_of_type(*of)).unwrap_or_default()
-    }
-
-    pub(super) fn signature_of_type(&self, of: u32) -> Signature {
-        self.types.get(of as usize).copied().unwrap_or_default()
     }
 }
 
