@@ -16,8 +16,8 @@ use std::sync::{
 };
 
 use innkeeper_core::{
-    CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Clock, Fault, FaultKind, Guest, InitArgs, Limits,
-    Mailbox, Name, NativeLru, Owner, Owners, Reader, Refusal, Role, SizeClass, Value, ZeroizeOnDrop,
+    CacheConfig, CacheRef, CacheState, Call, Callback, Callbacks, Fault, FaultKind, Guest, InitArgs, Limits, Mailbox,
+    NativeLru, Reader, Refusal, Role, SizeClass, Value, ZeroizeOnDrop,
 };
 use innkeeper_doubles::{Intercept, TestCache, hooked, intercepted, name};
 use shuttle::{
