@@ -54,7 +54,8 @@ impl Modules {
             for name in text.split("#[cfg(test)]\nmod ").skip(1).filter_map(|rest| rest.split_once(';')) {
                 tests.insert([path.as_slice(), &[name.0.to_owned()]].concat());
             }
-            let (imports, code) = imports(&code(&text));
+            // A visibility's path is no use.
+            let (imports, code) = imports(&code(&text).replace("pub(in crate::", "pub("));
             modules.insert(path, Module { file, imports, code });
         }
         modules.retain(|path, _| !tests.contains(path));
