@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::{
+    cell::Cell,
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, Sender, channel},
@@ -11,10 +12,10 @@ use std::{
 };
 
 use innkeeper_core::{
-    CacheConfig, CacheState, Callback, Clock, Fault, FaultKind, Guest, Mailbox, Miss, NativeLru, OpenError, Owner,
-    Owners, Reader, Refusal, Secret,
+    CacheConfig, CacheState, Callback, Callbacks, Clock, Fault, FaultKind, Guest, Mailbox, Miss, NativeLru, OpenError,
+    Owner, Owners, Reader, Refusal, Secret,
 };
-use innkeeper_doubles::{come_back, hooked, name, patient, secret};
+use innkeeper_doubles::{Intercept, TestCache, come_back, hooked, intercepted, name, patient, secret};
 
 fn open(owners: &Owners, config: CacheConfig, guest: Arc<dyn Guest>) -> (Owner<Secret>, Reader<Secret>) {
     owners.open(config, guest).expect("the cache opens")
@@ -291,4 +292,36 @@ fn a_session_may_have_a_shorter_life_than_its_cache_gives() {
     assert_eq!((reader.lookup(name(b"short")), reader.lookup(name(b"long"))), (None, Some(secret())));
     owner.sweep();
     assert_eq!(owner.stats().sessions, 1);
+}
+
+thread_local! {
+    static HAS_LITTLE_STACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A guest for which a thread may have too little stack.
+struct Deep;
+
+impl Intercept for Deep {
+    fn check_thread(&self, inner: &dyn Callbacks) -> Result<(), Fault> {
+        match HAS_LITTLE_STACK.get() {
+            true => Err(Fault::ThreadStack { left_bytes: 1, needed_bytes: 2 }),
+            false => inner.check_thread(),
+        }
+    }
+}
+
+#[test]
+fn a_reader_with_too_little_stack_uses_no_session_up_and_breaks_no_instance() {
+    let mut cache = TestCache::open(patient(), intercepted(Arc::new(NativeLru), |_| Deep));
+    let reader = cache.reader.clone();
+    cache.owner.update(name(&[1]), secret()).unwrap();
+    HAS_LITTLE_STACK.set(true);
+    assert_eq!(reader.take_or_why(name(&[1])).err(), Some(Miss::Fault));
+    assert_eq!(reader.lookup_or_why(name(&[1])).err(), Some(Miss::Fault));
+    assert_eq!(reader.size().claimed, None);
+    HAS_LITTLE_STACK.set(false);
+    let stats = cache.owner.stats();
+    assert_eq!((stats.faults(FaultKind::ThreadStack), stats.calls(Callback::Lookup)), (3, 0));
+    assert_eq!((stats.state, stats.restarts), (CacheState::Running, 0));
+    assert!(reader.take(name(&[1])).is_some());
 }
