@@ -213,7 +213,7 @@ fn refresh(seen: &Value, hold: &Value) {
     assert_eq!(seen["isSame"], true, "the page was not loaded again");
     assert_eq!((&seen["focus"], &seen["link"]), (&json!("← All tenants"), &json!("shop")), "the focus stays");
     assert_eq!((&hold["whileWritten"], &hold["token"]), (&json!(0), &json!("half a tok")));
-    assert_eq!(hold["says"], json!(["Held while you write or select"]));
+    assert_eq!(hold["says"], json!(["Paused while you write or select"]));
     assert!(hold["afterwards"].as_u64() > Some(0), "it goes on: {hold}");
     assert_eq!(hold["whileSelected"], 0);
     assert!(has(&hold["lost"], "Not up to date") && has(&hold["lost"], "the server does not answer"), "{hold}");

@@ -43,7 +43,7 @@ const put = (region, fresh) => {
 
 const refresh = async () => {
   if (document.hidden) return;
-  if (isBusy()) return say("held", "Held while you write or select");
+  if (isBusy()) return say("paused", "Paused while you write or select");
   const answer = await fetch(from, { headers: { accept: "text/html" } });
   if (!answer.ok) throw new Error(`the server answers ${answer.status}`);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
