@@ -25,7 +25,7 @@ pub(crate) struct Options {
 fn languages() -> String {
     let line = |row: &LanguageRow| {
         let mark = row.mark.to_string();
-        format!("  {:<11} {mark:<13} {} (size class {})", row.name, row.tools, row.size_class)
+        format!("  {:<11} {mark:<14}  {} (size class {})", row.name, row.tools, row.size_class)
     };
     let lines: Vec<String> = LANGUAGES.iter().map(line).collect();
     format!("Languages, the file that marks a source folder, and the tools:\n{}", lines.join("\n"))
