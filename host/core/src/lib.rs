@@ -50,7 +50,8 @@ pub use crate::{
     },
     clock::Clock,
     contract::{
-        callbacks::{Call, Callback, Callbacks, Guest, Host},
+        callback::Callback,
+        callbacks::{Call, Callbacks, Guest, Host},
         error::{FoldError, LimitError, Miss, OpenError, Refusal, UpgradeError},
         fault::{Fault, FaultKind, Misuse},
         limits::{Grant, Limit, LimitUnit, Limits, Quantity, SizeClass},

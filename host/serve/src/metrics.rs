@@ -94,38 +94,119 @@ fn add_definition(all: &mut Vec<Definition>, statistic: &Statistic) {
 }
 
 metrics! {
-    BuildInfo Gauge "innkeeper_build_info" ["version"] "Always 1; the version is in the label.", "";
-    StartTime Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970.", "It moves: the process was restarted, and every session is gone.";
-    ResidentMemory Gauge "process_resident_memory_bytes" [] "Memory that the process has.", "It grows for hours while the number of tenants and sessions does not.";
-    OpenFiles Gauge "process_open_fds" [] "File descriptors that the process has open.", "It comes near the limit; see `connections.max`.";
-    LogLinesLost Counter "innkeeper_log_lines_lost_total" [] "Lines of the log that were not written: nobody reads it, or its disk is full. The server does not wait for its log.", "It grows: look for what reads the log, and at its disk.";
-    ReloadOk Gauge "innkeeper_config_last_reload_successful" [] "Whether the configuration was taken over, when it was read last: all of it, or all but what is wrong with single tenants.", "0: the file is broken, and the server goes on with the one before. The log says what is wrong.";
-    ReloadResult Gauge "innkeeper_config_last_reload_result" ["result"] "1 for what has come of the configuration that was read last, 0 for the others: it was taken over in `all`, `partly` since something is wrong with single tenants, or `refused`.", "`partly` is 1: see `innkeeper_tenant_trouble`. `refused` is 1: nothing was taken over.";
-    ReloadTime Gauge "innkeeper_config_last_reload_timestamp_seconds" [] "When the configuration was read last, in seconds since 1970.", "";
-    Trouble Gauge "innkeeper_tenant_trouble" ["tenant", "kind"] "1 for what has become of a tenant that something is wrong with, 0 for the others: it is `kept` as it was, served `without-guest`, or `not-served`.", "It is 1: the configuration, a certificate or the component of that tenant is broken. The log and the tenant's page say what is wrong.";
-    Tenants Gauge "innkeeper_tenants" [] "Tenants that are served.", "";
-    TenantsWithout Gauge "innkeeper_tenants_without_metrics" [] "Tenants beyond `admin.metrics_tenants`, which have no metrics of their own.", "Not 0, where each tenant is to be watched.";
-    Connections Gauge "innkeeper_connections" [] "Connections by now, those whose tenant is not known yet included.", "It stays at `connections.max`: clients wait to be accepted.";
-    BeforeHello Gauge "innkeeper_connections_before_hello" [] "Connections among those whose ClientHello has not come.", "It stays at `connections.hello_max`: a flood of silent connections. Newcomers take the places of those that have been there the longest.";
-    Displaced Counter "innkeeper_connections_displaced_total" [] "Connections whose ClientHello had not come when a newcomer needed their place.", "It grows: a flood of silent connections, or many clients behind one address, for which `connections.hello_per_peer` is too low.";
-    NoHello Counter "innkeeper_connections_without_hello_total" [] "Connections that sent no ClientHello in time, or none that can be read.", "It grows fast: a scan, a flood of silent connections, or a load balancer that does not speak the PROXY protocol as configured.";
-    UnknownNames Counter "innkeeper_connections_unknown_server_name_total" [] "ClientHellos with no server name, or one that no tenant serves.", "It grows after a change of `server_names`.";
-    NotAccepted Counter "innkeeper_connections_not_accepted_total" [] "Connections that the system did not hand over.", "It grows: the process is out of file descriptors.";
-    TenantConnections Gauge "innkeeper_tenant_connections" ["tenant"] "A tenant's connections by now.", "It stays at the tenant's `connections.max`.";
-    TenantReserve Gauge "innkeeper_tenant_connections_reserve" ["tenant"] "Connections that no other tenant can use up.", "It is less than the tenant needs, where `too-many-of-all` grows in `innkeeper_rejected_total`.";
-    Rejected Counter "innkeeper_rejected_total" ["tenant", "cause"] "Connections closed before their handshake.", "It grows: the tenant has too many connections, or its handshakes come faster than `handshakes_per_s`. `too-many-of-peer`: one address has `per_peer` of them; if it is a load balancer, raise that. `too-many-of-all`: the tenant has used up its `reserve`, and all tenants the rest.";
-    Bytes Counter "innkeeper_bytes_total" ["tenant", "from"] "Bytes passed on.", "";
-    UpstreamConnections Counter "innkeeper_upstream_connections_total" ["tenant"] "Connections to the upstream that were begun.", "";
-    UpstreamFailed Counter "innkeeper_upstream_failed_total" ["tenant"] "Connections to the upstream that could not be made. Handshakes that fail afterwards are among `innkeeper_handshakes_total` in the role `client`.", "It grows: the upstream is down or too slow.";
-    Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"] "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, `resumed`, `failed`, and in the role `server` `displaced`, where one waited for its client and a new connection needed its place.", "`displaced` grows: a flood of handshakes that their clients do not go on with. `failed` grows faster than clients break off; or `resumed` falls beside `full` where clients come back.";
-    HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"] "How long completed handshakes took. In the role `client`, full and resumed ones together.", "The upper buckets fill: the machine is short of cores, or the guest of a tenant takes its time.";
-    Lookups Counter "innkeeper_lookups_total" ["tenant", "role"] "Sessions that were asked for.", "";
-    Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"] "Lookups that gave none, by cause.", "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more fuel than it may. `over-time`: it takes more time on a core than it may. `declined`: it forgets. `absent` and `expired` are as clients do.";
-    Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"] "Fuel that the guest burned.", "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_calls_total)`, grows with the number of sessions: the guest does not scale.";
-    Calls Counter "innkeeper_calls_total" ["tenant", "role", "callback"] "Calls into the guest.", "";
-    CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"] "How long calls of the guest took. For `lookup`, of one in sixteen that somebody waited for, with the wait for a free instance.", "`lookup` takes longer than the handshake saves.";
-    Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"] "Calls of the guest that did not end as they should.", "It grows: see the tenant's page for the last ones.";
-    StateOf Gauge "innkeeper_state" ["tenant", "role", "state"] "1 for the state that the cache is in, 0 for the others.", "`suspended` is 1: the guest is not asked; see the playbook.";
+    BuildInfo Gauge "innkeeper_build_info" ["version"]
+        "Always 1; the version is in the label.",
+        "";
+    StartTime Gauge "process_start_time_seconds" []
+        "The start of the process, in seconds since 1970.",
+        "It moves: the process was restarted, and every session is gone.";
+    ResidentMemory Gauge "process_resident_memory_bytes" []
+        "Resident memory of the process.",
+        "It grows for hours while the number of tenants and sessions does not.";
+    OpenFiles Gauge "process_open_fds" []
+        "Open file descriptors of the process.",
+        "It comes near the limit; see `connections.max`.";
+    LogLinesLost Counter "innkeeper_log_lines_lost_total" []
+        "Log lines that were lost: nobody reads the log, or its disk is full. The server does not wait for its log.",
+        "It grows: check the log's reader, and its disk.";
+    ReloadOk Gauge "innkeeper_config_last_reload_successful" []
+        "1 if the last configuration that was read was applied, in whole or without the tenants that have errors; 0 \
+         if not.",
+        "0: the file is broken, and the server goes on with the one before. The log names the error.";
+    ReloadResult Gauge "innkeeper_config_last_reload_result" ["result"]
+        "1 for the result of the last reload, 0 for the others: `all` was applied, `partly` since some tenants have \
+         errors, or `refused`.",
+        "`partly` is 1: see `innkeeper_tenant_trouble`. `refused` is 1: nothing was applied.";
+    ReloadTime Gauge "innkeeper_config_last_reload_timestamp_seconds" []
+        "The time of the last reload, in seconds since 1970.",
+        "";
+    Trouble Gauge "innkeeper_tenant_trouble" ["tenant", "kind"]
+        "1 for the state of a tenant with errors, 0 for the others: `kept` as it was, served `without-guest`, or \
+         `not-served`.",
+        "It is 1: the configuration, a certificate or the component of that tenant is broken. The log and the \
+         tenant's page name the error.";
+    Tenants Gauge "innkeeper_tenants" []
+        "Tenants that are served.",
+        "";
+    TenantsWithout Gauge "innkeeper_tenants_without_metrics" []
+        "Tenants beyond `admin.metrics_tenants`, which have no metrics of their own.",
+        "It is not 0, and each tenant is to be watched.";
+    Connections Gauge "innkeeper_connections" []
+        "Connections now, with those whose tenant is not known yet.",
+        "It stays at `connections.max`: clients wait to be accepted.";
+    BeforeHello Gauge "innkeeper_connections_before_hello" []
+        "Connections now whose ClientHello has not come.",
+        "It stays at `connections.hello_max`: a flood of silent connections. Newcomers take the places of the oldest \
+         ones.";
+    Displaced Counter "innkeeper_connections_displaced_total" []
+        "Connections closed before their ClientHello, since a newcomer needed their place.",
+        "It grows: a flood of silent connections, or many clients behind one address, for which \
+         `connections.hello_per_peer` is too low.";
+    NoHello Counter "innkeeper_connections_without_hello_total" []
+        "Connections without a ClientHello in time, or with one that cannot be read.",
+        "It grows fast: a scan, a flood of silent connections, or a load balancer that does not speak the PROXY \
+         protocol as configured.";
+    UnknownNames Counter "innkeeper_connections_unknown_server_name_total" []
+        "ClientHellos without a server name, or with one that no tenant serves.",
+        "It grows after a change of `server_names`.";
+    NotAccepted Counter "innkeeper_connections_not_accepted_total" []
+        "Connections that the system failed to accept.",
+        "It grows: the process is out of file descriptors.";
+    TenantConnections Gauge "innkeeper_tenant_connections" ["tenant"]
+        "A tenant's connections now.",
+        "It stays at the tenant's `connections.max`.";
+    TenantReserve Gauge "innkeeper_tenant_connections_reserve" ["tenant"]
+        "Connections that no other tenant can use up.",
+        "It is less than the tenant needs, where `too-many-of-all` grows in `innkeeper_rejected_total`.";
+    Rejected Counter "innkeeper_rejected_total" ["tenant", "cause"]
+        "Connections closed before their handshake.",
+        "It grows: the tenant has too many connections, or its handshakes come faster than `handshakes_per_s`. \
+         `too-many-of-peer`: one address has `per_peer` of them; if it is a load balancer, raise that. \
+         `too-many-of-all`: the tenant has used up its `reserve`, and all tenants the rest.";
+    Bytes Counter "innkeeper_bytes_total" ["tenant", "from"]
+        "Bytes forwarded.",
+        "";
+    UpstreamConnections Counter "innkeeper_upstream_connections_total" ["tenant"]
+        "Connections begun to the upstream.",
+        "";
+    UpstreamFailed Counter "innkeeper_upstream_failed_total" ["tenant"]
+        "Connections to the upstream that failed. Handshakes that fail afterwards are among \
+         `innkeeper_handshakes_total` in the role `client`.",
+        "It grows: the upstream is down or too slow.";
+    Handshakes Counter "innkeeper_handshakes_total" ["tenant", "role", "result"]
+        "Handshakes, with clients in the role `server` and with upstreams in the role `client`, by result: `full`, \
+         `resumed`, `failed`, and in the role `server` `displaced`, where one waited for its client and a new \
+         connection needed its place.",
+        "`displaced` grows: a flood of handshakes whose clients stop halfway. `failed` grows faster than clients \
+         break off; or `resumed` falls beside `full` though clients return.";
+    HandshakeSeconds Histogram "innkeeper_handshake_seconds" ["tenant", "role", "result"]
+        "Times of completed handshakes. In the role `client`, full and resumed ones together.",
+        "The upper buckets fill: the machine is short of cores, or the guest of a tenant is slow.";
+    Lookups Counter "innkeeper_lookups_total" ["tenant", "role"]
+        "Sessions that were asked for.",
+        "";
+    Misses Counter "innkeeper_lookup_misses_total" ["tenant", "role", "cause"]
+        "Lookups without a session, by cause.",
+        "`fault`, `down` or `busy`: the guest is in trouble. `false-claim`: it lies. `over-budget`: it burns more \
+         fuel than it may. `over-time`: it takes more time on a core than it may. `declined`: it forgets. `absent` \
+         and `expired` depend on clients.";
+    Fuel Counter "innkeeper_fuel_total" ["tenant", "role", "callback"]
+        "Fuel that the guest burned.",
+        "Fuel a call, `rate(innkeeper_fuel_total) / rate(innkeeper_calls_total)`, grows with the number of sessions: \
+         the guest does not scale.";
+    Calls Counter "innkeeper_calls_total" ["tenant", "role", "callback"]
+        "Calls into the guest.",
+        "";
+    CallSeconds Histogram "innkeeper_call_seconds" ["tenant", "role", "callback"]
+        "Times of calls into the guest. For `lookup`, of one in sixteen that a reader waited for, with the wait for a \
+         free instance.",
+        "`lookup` takes longer than the handshake saves.";
+    Faults Counter "innkeeper_faults_total" ["tenant", "role", "kind"]
+        "Calls of the guest that failed.",
+        "It grows: the tenant's page shows the last ones.";
+    StateOf Gauge "innkeeper_state" ["tenant", "role", "state"]
+        "1 for the state of the cache, 0 for the others.",
+        "`suspended` is 1: the guest is not asked; see the playbook.";
 }
 
 /// The samples, grouped by metric.

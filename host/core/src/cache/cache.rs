@@ -63,7 +63,8 @@ use crate::{
         stats::{CacheState, CacheStats, Sources, lookup_times},
     },
     contract::{
-        callbacks::{Callback, Guest},
+        callback::Callback,
+        callbacks::Guest,
         error::Miss,
         fault::Fault,
         scalar::{Acc, Claim, FoldFun, InitArgs, Key},

@@ -11,7 +11,7 @@ use crate::{
         stats::{CacheStats, ReadCounts},
     },
     contract::{
-        callbacks::Callback,
+        callback::Callback,
         error::{FoldError, Miss},
         scalar::{Claim, Element, Key, Session},
     },

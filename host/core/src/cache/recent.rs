@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    contract::{callbacks::Callback, fault::FaultKind, scalar::Level},
+    contract::{callback::Callback, fault::FaultKind, scalar::Level},
     sync::Mutex,
 };
 

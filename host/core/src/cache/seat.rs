@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::{
     cache::stats::{ReadCounts, lookup_times},
-    contract::callbacks::Callback,
+    contract::callback::Callback,
     guest::{instance::Live, meter::CallCounts},
     sync::{
         Mutex, MutexGuard,

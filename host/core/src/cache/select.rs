@@ -6,7 +6,7 @@ use crate::{
         reader::{Found, Reader},
     },
     contract::{
-        callbacks::Callback,
+        callback::Callback,
         error::Miss,
         scalar::{Claim, Key, PartialKey, Session},
     },

@@ -10,7 +10,8 @@ use crate::{
     },
     clock::Clock,
     contract::{
-        callbacks::{Callback, Host},
+        callback::Callback,
+        callbacks::Host,
         fault::Fault,
         limits::Limits,
         scalar::{Claim, Level, Role, SCALAR_END, SessionInfo},

@@ -7,7 +7,7 @@ use std::time::Instant;
 use hdrhistogram::Histogram;
 
 use crate::{
-    contract::{callbacks::Callback, error::Miss, fault::FaultKind},
+    contract::{callback::Callback, error::Miss, fault::FaultKind},
     guest::meter::{CALLBACKS, CallCounts, CallTimes, Counter, start},
     sync::atomic::{AtomicU64, Ordering},
 };

@@ -1,6 +1,6 @@
 //! The errors of this crate's own calls, by whose fault they are.
 
-use crate::contract::{callbacks::Callback, fault::Fault};
+use crate::contract::{callback::Callback, fault::Fault};
 
 /// The cause for which a cache was not opened.
 #[derive(Debug, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::contract::callbacks::Callback;
+use crate::contract::callback::Callback;
 
 /// A guest call that did not end as it should. The instance is of no more use.
 #[derive(Debug, thiserror::Error)]

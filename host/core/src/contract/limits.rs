@@ -4,7 +4,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use crate::contract::{callbacks::Callback, error::LimitError};
+use crate::contract::{callback::Callback, error::LimitError};
 
 /// The room that a guest's language needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    contract::{callbacks::Callback, error::Miss, limits::Limits},
+    contract::{callback::Callback, error::Miss, limits::Limits},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},

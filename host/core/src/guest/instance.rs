@@ -10,7 +10,8 @@ use std::{
 use crate::{
     clock::Clock,
     contract::{
-        callbacks::{Call, Callback, Callbacks, Guest, Host},
+        callback::Callback,
+        callbacks::{Call, Callbacks, Guest, Host},
         error::Miss,
         fault::Fault,
         limits::Limits,

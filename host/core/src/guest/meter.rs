@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    contract::callbacks::Callback,
+    contract::callback::Callback,
     sync::atomic::{AtomicU64, Ordering},
 };
 

@@ -8,7 +8,7 @@ use crate::{
         phase::{Event, Phase, Suspender},
         seat::Seat,
     },
-    contract::{callbacks::Callback, fault::Fault, scalar::Key},
+    contract::{callback::Callback, fault::Fault, scalar::Key},
     guest::instance::Live,
     owner::{
         replay::Replay,

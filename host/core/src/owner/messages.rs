@@ -3,7 +3,7 @@
 use crate::{
     cache::{inbox::Message, shared_state::Origin},
     contract::{
-        callbacks::Callback,
+        callback::Callback,
         error::Refusal,
         scalar::{Claim, Key, Session},
     },

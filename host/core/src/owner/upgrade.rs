@@ -11,7 +11,8 @@ use std::{
 use crate::{
     cache::{cache::Cache, inbox::UpgradeReport},
     contract::{
-        callbacks::{Callback, Guest},
+        callback::Callback,
+        callbacks::Guest,
         error::UpgradeError,
         fault::Fault,
         scalar::{Acc, Claim, FoldFun, Key, PartialKey, Session, SessionId},
