@@ -13,8 +13,8 @@ pub struct Artifact {
     pub what: &'static str,
     /// The callbacks it can be told to strike in, by the property `strike`. Empty for a guest that is not told.
     pub strikes: &'static [&'static str],
-    /// The stage at which the host has to refuse it, under the default limits of a small guest and without WASI. None for a
-    /// guest that opens and serves badly; with `strike` set to `init`, it may still fail there.
+    /// The stage at which the host has to refuse it, under the default limits of a small guest and without WASI. None
+    /// for a guest that opens and serves badly; with `strike` set to `init`, it may still fail there.
     pub refused: Option<Stage>,
     /// The component, or the reason why the build left it out.
     pub component: Result<&'static [u8], &'static str>,

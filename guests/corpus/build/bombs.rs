@@ -1,7 +1,7 @@
 //! Guests that are large in some way: a small file, and much work to check, to compile or to instantiate.
 //!
-//! Every one of `MODULES` behaves once it is compiled, unless the table says that the engine, or the walk before the compiler,
-//! refuses it.
+//! Every one of `MODULES` behaves once it is compiled, unless the table says that the engine, or the walk before the
+//! compiler, refuses it.
 
 use innkeeper_embed::{
     Fate::{Load, Serves},

@@ -1,8 +1,8 @@
-//! Guests that take time and next to no fuel: they follow pointers through most of their memory, and each step is a cache
-//! miss and one unit.
+//! Guests that take time and next to no fuel: they follow pointers through most of their memory, and each step is a
+//! cache miss and one unit.
 //!
-//! The time of a step depends on the machine and on the other users of its caches: 120 to 175 ns were measured. So the times
-//! below are approximate, and stay within a call's limit.
+//! The time of a step depends on the machine and on the other users of its caches: 120 to 175 ns were measured. So the
+//! times below are approximate, and stay within a call's limit.
 
 use innkeeper_embed::{Fate::Serves, Row};
 
@@ -28,7 +28,8 @@ const TRAP_AT_FIFTIETH: &str = "
     (global.set $updates (i32.add (global.get $updates) (i32.const 1)))
     (if (i32.eqz (i32.rem_u (global.get $updates) (i32.const 50))) (then (unreachable)))";
 
-/// A ring through 15 MiB, made by the first call that walks: 2^18 places of 60 bytes, in an order that no cache foresees.
+/// A ring through 15 MiB, made by the first call that walks: 2^18 places of 60 bytes, in an order that no cache
+/// foresees.
 fn ring() -> String {
     format!(
         "(memory $memory 243)

@@ -1,5 +1,5 @@
-//! Every example guest of the size class `small`, honest and hostile: those of `guests/artifacts`, and the others, compiled
-//! from source when this crate is built.
+//! Every example guest of the size class `small`, honest and hostile: those of `guests/artifacts`, and the others,
+//! compiled from source when this crate is built.
 
 use innkeeper_artifacts::{ARTIFACTS, CALLBACKS};
 

@@ -1,5 +1,5 @@
-//! Builds example guests and embeds them into a crate: the one machinery behind the build scripts of `guests/artifacts` and
-//! `guests/corpus`.
+//! Builds example guests and embeds them into a crate: the one machinery behind the build scripts of `guests/artifacts`
+//! and `guests/corpus`.
 
 mod compilers;
 mod list;

@@ -15,8 +15,8 @@ use std::{
 
 use crate::{Built, Fate};
 
-/// The top of the workspace, two folders above the crate that is built. Cargo runs its build script again after a change
-/// of `inputs` below the top.
+/// The top of the workspace, two folders above the crate that is built. Cargo runs its build script again after a
+/// change of `inputs` below the top.
 ///
 /// # Panics
 /// Outside a build script.
@@ -29,8 +29,8 @@ pub fn top(inputs: &[&str]) -> PathBuf {
     top
 }
 
-/// Writes `artifacts.rs`, an expression that the crate includes: a slice of its `Artifact`s, with `Stage` and `CALLBACKS` in
-/// scope.
+/// Writes `artifacts.rs`, an expression that the crate includes: a slice of its `Artifact`s, with `Stage` and
+/// `CALLBACKS` in scope.
 ///
 /// # Panics
 /// When the output folder is not writable, or an attack's text is too long for a table.

@@ -1,8 +1,8 @@
 //! Guests that attack the host: each example is a component. C and hand-written WebAssembly, for what no Rust compiler
 //! makes, lie beside them in `c` and `wat`.
 //!
-//! A [`Crook`] is honest except in the methods that it overrides. A [`Striker`] is honest except in one callback, which the
-//! operator's property `strike` names, `lookup` by default: so it lives long enough to strike.
+//! A [`Crook`] is honest except in the methods that it overrides. A [`Striker`] is honest except in one callback, which
+//! the operator's property `strike` names, `lookup` by default: so it lives long enough to strike.
 
 use std::{cell::Cell, hint::black_box};
 
@@ -150,8 +150,8 @@ impl<const N: u64> Attack for TrapEvery<N> {
     }
 }
 
-/// One of two tenants that work together. Each logs its keys and sessions for the other to read, and claims the number `STEP`
-/// beyond the true one: the other's session, if one counter numbered both tenants.
+/// One of two tenants that work together. Each logs its keys and sessions for the other to read, and claims the number
+/// `STEP` beyond the true one: the other's session, if one counter numbered both tenants.
 #[derive(Default)]
 pub struct Colluder<const STEP: i64>;
 

@@ -49,8 +49,8 @@ impl Fold {
         self.acc
     }
 
-    /// Shows one session to the fold's function. One call of the host: 200 units of fuel. Traps after more calls than twice
-    /// `sessions_max` and 1024.
+    /// Shows one session to the fold's function. One call of the host: 200 units of fuel. Traps after more calls than
+    /// twice `sessions_max` and 1024.
     ///
     /// ```
     /// # use innkeeper_guest::{Fold, Key, Session};
@@ -66,11 +66,11 @@ impl Fold {
 /// The most sessions that `select_session` should look at: more than the host asks for, and well within a call's fuel.
 pub const SELECTED_MAX: usize = 256;
 
-/// The logic of a session cache. One value is one cache; the host may have several instances of the same cache, and never
-/// calls one of them twice at a time. The crate's first page has an example.
+/// The logic of a session cache. One value is one cache; the host may have several instances of the same cache, and
+/// never calls one of them twice at a time. The crate's first page has an example.
 ///
-/// A lookup, selection, count or fold has a small grant of fuel, an `update` or `delete` a larger one. A call that runs out of
-/// it, or panics, is a miss, and costs the instance. So only `foldl` should look at every session.
+/// A lookup, selection, count or fold has a small grant of fuel, an `update` or `delete` a larger one. A call that runs
+/// out of it, or panics, is a miss, and costs the instance. So only `foldl` should look at every session.
 ///
 /// Every callback but `terminate` is required:
 ///
@@ -138,15 +138,15 @@ pub trait SessionCache: 'static {
     /// Closes the cache. It is dropped afterwards.
     fn terminate(&mut self) {}
 
-    /// Registers a session. It replaces the one under the same key, which is dead. May [`evict`](crate::host::evict) others:
-    /// those that the guest forgets of its own accord.
+    /// Registers a session. It replaces the one under the same key, which is dead. May [`evict`](crate::host::evict)
+    /// others: those that the guest forgets of its own accord.
     fn update(&mut self, key: Key, session: Session);
 
     /// Forgets the session under a key, if it is known. May [`evict`](crate::host::evict) others.
     fn delete(&mut self, key: Key);
 
-    /// Finds the session under a key. The host asks only for keys that its vault holds; none means: do not resume. Any other
-    /// session but the live one under this key is a miss.
+    /// Finds the session under a key. The host asks only for keys that its vault holds; none means: do not resume. Any
+    /// other session but the live one under this key is a miss.
     fn lookup(&mut self, key: Key) -> Option<Session>;
 
     /// Gives the sessions of a partial key, best first. No more than [`SELECTED_MAX`].

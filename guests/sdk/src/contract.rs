@@ -2,7 +2,8 @@
 
 use crate::bindings::innkeeper::session_cache::{host, types};
 
-/// The peer of a session: a keyed fingerprint of the server name (role server) or of the peer's host and port (role client). Above zero and below 2^53; unrelated to the same name's number in another cache.
+/// The peer of a session: a keyed fingerprint of the server name (role server) or of the peer's host and port (role
+/// client). Above zero and below 2^53; unrelated to the same name's number in another cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartialKey(pub u64);
 
@@ -14,7 +15,8 @@ pub struct SessionId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Session(pub u64);
 
-/// The name of a session. At most one live session has a given key. Keys of one partial key are neighbours in the order.
+/// The name of a session. At most one live session has a given key. Keys of one partial key are neighbours in the
+/// order.
 ///
 /// The two halves cannot be swapped:
 ///
@@ -59,8 +61,8 @@ pub enum Role {
 pub struct InitArgs {
     /// The end of the connections that the cache serves.
     pub role: Role,
-    /// The most sessions that the vault holds, above zero. Past that the host removes the oldest, or all, and tells the guest by
-    /// `delete`.
+    /// The most sessions that the vault holds, above zero. Past that the host removes the oldest, or all, and tells the
+    /// guest by `delete`.
     pub sessions_max: usize,
     /// The time that the vault keeps a session, in milliseconds.
     pub lifetime_ms: u64,

@@ -28,11 +28,11 @@ pub fn describe(session: Session) -> Option<SessionInfo> {
     })
 }
 
-/// Asks the vault to forget a session once the running callback returns. The host calls no `delete` for it, so the guest
-/// forgets it too. A session that the vault lacks is no error.
+/// Asks the vault to forget a session once the running callback returns. The host calls no `delete` for it, so the
+/// guest forgets it too. A session that the vault lacks is no error.
 ///
-/// Traps outside `update` and `delete`, and after more calls in one callback than twice `sessions_max` and 1024. The double
-/// never traps.
+/// Traps outside `update` and `delete`, and after more calls in one callback than twice `sessions_max` and 1024. The
+/// double never traps.
 ///
 /// ```
 /// use innkeeper_guest::{Session, host, testing};
@@ -44,8 +44,8 @@ pub fn evict(session: Session) {
     there::evict(session.0);
 }
 
-/// The time in milliseconds since some moment before the cache was opened. It never goes back, and may stand still for some
-/// milliseconds.
+/// The time in milliseconds since some moment before the cache was opened. It never goes back, and may stand still for
+/// some milliseconds.
 ///
 /// ```
 /// use innkeeper_guest::{host, testing};
@@ -57,8 +57,8 @@ pub fn now_ms() -> u64 {
     there::now_ms()
 }
 
-/// Writes one line to the tenant's log. Long lines are cut, and lines beyond the tenant's rate dropped. One more unit of fuel
-/// for each byte.
+/// Writes one line to the tenant's log. Long lines are cut, and lines beyond the tenant's rate dropped. One more unit
+/// of fuel for each byte.
 ///
 /// ```
 /// use innkeeper_guest::{host, host::Level, testing};

@@ -1,4 +1,5 @@
-//! Index structures that most guests need. All are deterministic: the same calls in the same order give the same content.
+//! Index structures that most guests need. All are deterministic: the same calls in the same order give the same
+//! content.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -37,12 +38,12 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// A map by key that also finds the keys of one partial key, in the order of their ids: for `lookup` and `select_session`
-/// both. [`ByPartial::get`] costs O(1), a change of the map O(log n), iterators O(1) for each element.
+/// A map by key that also finds the keys of one partial key, in the order of their ids: for `lookup` and
+/// `select_session` both. [`ByPartial::get`] costs O(1), a change of the map O(log n), iterators O(1) for each element.
 ///
-/// Every call costs about the same, unlike in a hash map that grows. The table has all its places from the start, and takes
-/// memory for a few hundred at a time as they are needed. A call's fuel is bounded; a growing map of a hundred thousand
-/// sessions would burn more.
+/// Every call costs about the same, unlike in a hash map that grows. The table has all its places from the start, and
+/// takes memory for a few hundred at a time as they are needed. A call's fuel is bounded; a growing map of a hundred
+/// thousand sessions would burn more.
 ///
 /// ```
 /// use innkeeper_guest::{PartialKey, Session, index::ByPartial, testing::key};
@@ -59,8 +60,8 @@ impl Hasher for KeyHasher {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ByPartial<T> {
-    /// The first slot of each bucket, counted from one; nothing where it is empty. In chunks, each allocated for its first slot:
-    /// a cache with few sessions takes little memory, whatever its maximum.
+    /// The first slot of each bucket, counted from one; nothing where it is empty. In chunks, each allocated for its
+    /// first slot: a cache with few sessions takes little memory, whatever its maximum.
     buckets: Box<[Option<Box<Chunk>>]>,
     slots: Vec<Slot<T>>,
     /// The first free slot, counted from one.

@@ -34,10 +34,11 @@
 //! innkeeper_guest::export!(All);
 //! ```
 //!
-//! A guest decides and the host keeps: the numbers stand for sessions in the host's vault, which checks every answer. A panic in a guest is a trap: the host drops the instance and builds a new one.
+//! A guest decides and the host keeps: the numbers stand for sessions in the host's vault, which checks every answer. A
+//! panic in a guest is a trap: the host drops the instance and builds a new one.
 //!
-//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`]. [`index`] has the
-//! indexes that most guests need.
+//! Natively, as in a guest's own unit tests, the functions of [`host`] talk to a double in [`testing`]. [`index`] has
+//! the indexes that most guests need.
 
 mod contract;
 mod cache;
@@ -60,8 +61,8 @@ pub use crate::{
 #[doc(hidden)]
 pub use crate::exported::Exported;
 
-/// Exports a type that implements [`SessionCache`] as the component's eight callbacks. Once in a crate, whose `crate-type` is
-/// `cdylib`. A native build only checks the type:
+/// Exports a type that implements [`SessionCache`] as the component's eight callbacks. Once in a crate, whose
+/// `crate-type` is `cdylib`. A native build only checks the type:
 ///
 /// ```compile_fail,E0277
 /// struct NotACache;

@@ -1,5 +1,5 @@
-//! A double of the host for a guest's own native tests: one for each thread, without a vault. `cargo test` gives each test a
-//! thread of its own, unless it is told `--test-threads=1`.
+//! A double of the host for a guest's own native tests: one for each thread, without a vault. `cargo test` gives each
+//! test a thread of its own, unless it is told `--test-threads=1`.
 //!
 //! ```
 //! use innkeeper_guest::{PartialKey, Session, SessionCache, testing};

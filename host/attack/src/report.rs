@@ -23,7 +23,8 @@ pub(crate) struct Row {
     what: &'static str,
     neighbour_p99_us: u64,
     quiet_p99_us: u64,
-    /// The percentage of the neighbours' connections that resumed, of those for which the client had a session to offer.
+    /// The percentage of the neighbours' connections that resumed, of those for which the client had a session to
+    /// offer.
     neighbours_resumed: f64,
     /// The same in the quiet round before.
     neighbours_resumed_quiet: f64,

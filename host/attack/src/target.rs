@@ -1,8 +1,8 @@
 //! The proxy under attack.
 //!
-//! Each attack is a round. The neighbours' TLS clients come back again and again. Meanwhile the host adds a tenant with the
-//! hostile guest, drives clients of its own through it, asks it everything else that a host may ask, and removes it. A quiet
-//! round comes before, with an honest guest instead: its times are the measure for the neighbours' times.
+//! Each attack is a round. The neighbours' TLS clients come back again and again. Meanwhile the host adds a tenant with
+//! the hostile guest, drives clients of its own through it, asks it everything else that a host may ask, and removes
+//! it. A quiet round comes before, with an honest guest instead: its times are the measure for the neighbours' times.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

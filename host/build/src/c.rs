@@ -60,8 +60,8 @@ pub fn find_clang() -> Result<(), BuildError> {
     CLANG.probe("probe.c", "#include <stdlib.h>\nvoid *probe(size_t n) { return malloc(n); }\n", missing)
 }
 
-/// Compiles the C files of a folder together with the bindings of our world, and with the kit where they include it: the
-/// folder's own `kit`, or else `../kit`, or else the one that this crate was built with.
+/// Compiles the C files of a folder together with the bindings of our world, and with the kit where they include it:
+/// the folder's own `kit`, or else `../kit`, or else the one that this crate was built with.
 ///
 /// # Errors
 /// When a tool is missing or clang fails, or the result is not a guest.

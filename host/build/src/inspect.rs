@@ -1,7 +1,7 @@
 //! The parts of a component, read without running it.
 //!
-//! The file may be anybody's. The walk goes from section to section, nesting and every list have a bound, and text from the
-//! file loses its control characters.
+//! The file may be anybody's. The walk goes from section to section, nesting and every list have a bound, and text from
+//! the file loses its control characters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -337,8 +337,9 @@ fn validate(bytes: &[u8]) -> Result<(Types, Option<String>), BuildError> {
     }
 }
 
-/// The features of the host's engine: wasmtime's defaults without garbage-collected types, exceptions and threads, which are
-/// left out of the build, and without those that its settings turn off. A valid file can still fail in the engine's compiler.
+/// The features of the host's engine: wasmtime's defaults without garbage-collected types, exceptions and threads,
+/// which are left out of the build, and without those that its settings turn off. A valid file can still fail in the
+/// engine's compiler.
 fn host_features() -> WasmFeatures {
     WasmFeatures::WASM3
         .union(WasmFeatures::WIDE_ARITHMETIC)

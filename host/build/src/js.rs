@@ -19,8 +19,8 @@ const HINT: &str = "with node 20 or newer, in the guest's folder: npm install --
 /// The file that a guest starts with; it imports its others.
 const ENTRY: &str = "guest.js";
 
-/// Finds the tool that makes components of JavaScript: in `node_modules` of a folder or of the ones above it, or else on the
-/// path.
+/// Finds the tool that makes components of JavaScript: in `node_modules` of a folder or of the ones above it, or else
+/// on the path.
 ///
 /// # Errors
 /// When it is missing, or fails to start.

@@ -62,8 +62,8 @@ pub enum Starter {
     Missing(&'static str),
 }
 
-/// Every language, in the order of the enum, and in the order in which a folder is tried: a guest in C++ may have C files,
-/// too.
+/// Every language, in the order of the enum, and in the order in which a folder is tried: a guest in C++ may have C
+/// files, too.
 pub static LANGUAGES: [LanguageRow; 6] = [
     LanguageRow {
         language: Language::Rust,

@@ -1,8 +1,9 @@
 //! From a guest's source folder, or a core module, to a checked component; and the parts of a component.
 //!
-//! Runs the compilers that guest authors use (`cargo`, `clang`, `zig`, `componentize-qjs`, `componentize-py`) and makes the
-//! component itself where they make modules, so that an author needs no other tool. It reads the source folder and writes to
-//! a build folder. It never runs a guest, and knows no engine. [`LANGUAGES`] is the one list of the languages.
+//! Runs the compilers that guest authors use (`cargo`, `clang`, `zig`, `componentize-qjs`, `componentize-py`) and makes
+//! the component itself where they make modules, so that an author needs no other tool. It reads the source folder and
+//! writes to a build folder. It never runs a guest, and knows no engine. [`LANGUAGES`] is the one list of the
+//! languages.
 
 mod language;
 mod component;
@@ -31,8 +32,8 @@ pub use crate::{
     zig::{build_zig, find_zig},
 };
 
-/// Builds a source folder, makes a component of a core module file, or checks a component file that another tool made. Runs
-/// for up to some minutes.
+/// Builds a source folder, makes a component of a core module file, or checks a component file that another tool made.
+/// Runs for up to some minutes.
 ///
 /// # Errors
 /// When a tool is missing or fails, or the result is not a guest.

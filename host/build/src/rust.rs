@@ -58,8 +58,8 @@ impl RustTarget {
 }
 
 /// Runs `cargo build --release` on a package, with `args` besides, and returns every module or component that it makes:
-/// `cdylib`s and examples of that type. Cargo uses its own target folder unless there is a `target_folder`. A build script
-/// needs one, since its outer cargo has the usual one locked.
+/// `cdylib`s and examples of that type. Cargo uses its own target folder unless there is a `target_folder`. A build
+/// script needs one, since its outer cargo has the usual one locked.
 ///
 /// # Errors
 /// When cargo or the target is missing, or the build fails.

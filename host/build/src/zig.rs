@@ -53,8 +53,8 @@ pub fn find_zig(folder: Option<&Path>) -> Result<Vec<OsString>, BuildError> {
     found.into_iter().find(runs).ok_or(BuildError::ToolMissing { tool: TOOL, hint: HINT })
 }
 
-/// Compiles the Zig file of a folder, the first by its name, together with the bindings of our world. The first run of a
-/// Zig compiles its libc, and takes a minute.
+/// Compiles the Zig file of a folder, the first by its name, together with the bindings of our world. The first run of
+/// a Zig compiles its libc, and takes a minute.
 ///
 /// # Errors
 /// When Zig is missing or fails, or the result is not a guest.

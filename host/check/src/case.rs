@@ -162,8 +162,8 @@ impl Report {
     }
 }
 
-/// Runs the cases over a guest and reports each as it ends. Takes seconds for a compiled guest, a minute for one with an
-/// interpreter. Starts threads, which end before it returns.
+/// Runs the cases over a guest and reports each as it ends. Takes seconds for a compiled guest, a minute for one with
+/// an interpreter. Starts threads, which end before it returns.
 pub fn check(subject: &Subject, options: &Options, on_case: &mut dyn FnMut(&CaseReport)) -> Report {
     let is_asked = |case: &&Case| options.only.is_empty() || options.only.iter().any(|own| case.name.starts_with(own));
     let mut report = Report { cases: Vec::new() };

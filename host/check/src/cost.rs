@@ -1,9 +1,9 @@
-//! Prices of a guest: fuel and time of each callback at several numbers of sessions, memory, growth, a fresh instance, and
-//! a replay, beside the native floor and a call that does nothing.
+//! Prices of a guest: fuel and time of each callback at several numbers of sessions, memory, growth, a fresh instance,
+//! and a replay, beside the native floor and a call that does nothing.
 //!
-//! Fuel is exact and the same on every machine, so [`compare`] with an older run may gate a change. Time informs.
-//! Keys, their order and the number of calls are the same in every run. A bound on calls or fuel ends a row early; a bound
-//! on time does so only on a very slow machine.
+//! Fuel is exact and the same on every machine, so [`compare`] with an older run may gate a change. Time informs. Keys,
+//! their order and the number of calls are the same in every run. A bound on calls or fuel ends a row early; a bound on
+//! time does so only on a very slow machine.
 
 mod options;
 mod stopwatch;
@@ -49,14 +49,14 @@ pub enum PriceError {
 const INSTANCES: usize = 50;
 const INSTANCES_TIME: Duration = Duration::from_secs(2);
 
-/// Prices a guest. The limits' number of sessions follows the options, and their times are widened: fuel and memory alone
-/// bound a call. `empty_call` does nothing, called the way a guest is.
+/// Prices a guest. The limits' number of sessions follows the options, and their times are widened: fuel and memory
+/// alone bound a call. `empty_call` does nothing, called the way a guest is.
 ///
 /// Blocking; seconds for a compiled guest, a minute or so for one with an interpreter.
 ///
 /// # Errors
-/// When the guest opens no cache, or when a number of sessions is more than a cache may hold. A guest that fails later is
-/// priced as far as it came.
+/// When the guest opens no cache, or when a number of sessions is more than a cache may hold. A guest that fails later
+/// is priced as far as it came.
 pub fn price(
     guest: &dyn Guest,
     limits: &Limits,

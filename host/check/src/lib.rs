@@ -1,9 +1,9 @@
 //! Checks that a guest answers as a session cache must, and prices its calls.
 //!
-//! The cases look at a guest from two sides. *Alone*: one instance driven call by call, each answer compared with a naive
-//! model before anything has judged it. *Served*: the guest in a real cache, seen through its [`innkeeper_core::Owner`] and
-//! [`innkeeper_core::Reader`]s. The cases have the numbers of the behaviours of OTP's `ssl_session_cache_api` that they
-//! hold a guest to; those with a letter hold it to what this host adds.
+//! The cases look at a guest from two sides. *Alone*: one instance driven call by call, each answer compared with a
+//! naive model before anything has judged it. *Served*: the guest in a real cache, seen through its
+//! [`innkeeper_core::Owner`] and [`innkeeper_core::Reader`]s. The cases have the numbers of the behaviours of OTP's
+//! `ssl_session_cache_api` that they hold a guest to; those with a letter hold it to what this host adds.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -16,8 +16,8 @@
 //! assert!(report.is_passed(), "{report:?}");
 //! ```
 //!
-//! The model is exact. That takes one rule beside the contract: a guest that forgets a session of its own accord evicts it.
-//! Otherwise the vault keeps it, and the next replay brings it back.
+//! The model is exact. That takes one rule beside the contract: a guest that forgets a session of its own accord evicts
+//! it. Otherwise the vault keeps it, and the next replay brings it back.
 //!
 //! Absent on purpose: engines, files, and the content of sessions.
 

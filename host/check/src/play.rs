@@ -13,8 +13,8 @@ use crate::{
     subject::Subject,
 };
 
-/// A key by small numbers: the partial key's, and the id's. The same number is another id under another partial key, except
-/// below [`SHARED_IDS`].
+/// A key by small numbers: the partial key's, and the id's. The same number is another id under another partial key,
+/// except below [`SHARED_IDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     pub(crate) partial: u32,
@@ -446,8 +446,8 @@ impl<'a> Play<'a> {
         self.run(lookups.chain(partials.into_iter().map(Op::Select)).chain([Op::Size, Op::Fold]))
     }
 
-    /// Builds another instance as the host does after a fault, and continues with it: each live session by `update`, oldest
-    /// first.
+    /// Builds another instance as the host does after a fault, and continues with it: each live session by `update`,
+    /// oldest first.
     pub(crate) fn rebuild(&mut self) -> Result<(), Failure> {
         let properties = self.subject.properties.clone();
         let opened = Solo::open(&*self.subject.guest, &self.limits, Role::Server, properties, self.now_ms);

@@ -83,8 +83,8 @@ pub(crate) fn fuel_growth(subject: &Subject) -> Result<(), Failure> {
 
 /// The bytes that the later half of the rounds may add to the memory after the earlier half.
 const GROWTH_BYTES: usize = 128 << 10;
-/// The rounds of the same work before the first look at memory, and the most until it must stand still: garbage collectors
-/// take their time.
+/// The rounds of the same work before the first look at memory, and the most until it must stand still: garbage
+/// collectors take their time.
 const ROUNDS: (usize, usize) = (8, 64);
 
 pub(crate) fn memory_growth(subject: &Subject) -> Result<(), Failure> {

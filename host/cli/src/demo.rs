@@ -1,7 +1,7 @@
 //! `innkeeper demo`: real TLS clients resume through untrusted guests.
 //!
-//! Starts an upstream and the proxy on loopback with a tenant for each guest of `guests/artifacts`, hostile ones among them.
-//! Drives TLS clients against it, and prints the results.
+//! Starts an upstream and the proxy on loopback with a tenant for each guest of `guests/artifacts`, hostile ones among
+//! them. Drives TLS clients against it, and prints the results.
 
 mod report;
 

@@ -12,8 +12,8 @@ use innkeeper_wasm::{Checked, Compilation, Engine, EngineConfig, Wasi};
 pub(crate) struct LoadOptions {
     /// The component file.
     pub(crate) component: PathBuf,
-    /// The size class: `small` for compiled languages, `large` for those with an interpreter; otherwise the smaller one that
-    /// fits.
+    /// The size class: `small` for compiled languages, `large` for those with an interpreter; otherwise the smaller one
+    /// that fits.
     #[arg(long)]
     class: Option<Class>,
     /// A setting for the guest, as in the operator's configuration; may be given several times.

@@ -26,8 +26,8 @@ pub(crate) struct Options {
     /// The configuration file, in TOML.
     #[arg(long, env = settings::CONFIG, value_name = "FILE", required_unless_present_any = ["schema", "reference"])]
     config: Option<PathBuf>,
-    /// Check the configuration, try every guest, print the result, and end: with 0 if all is well, 1 if nothing would run, 2 if
-    /// only the named tenants fail.
+    /// Check the configuration, try every guest, print the result, and end: with 0 if all is well, 1 if nothing would
+    /// run, 2 if only the named tenants fail.
     #[arg(long)]
     check: bool,
     /// Print the configuration's JSON schema, for editors, and end.
@@ -45,8 +45,8 @@ pub(crate) struct Options {
     /// The format of the log; overrides `log.format`.
     #[arg(long, env = settings::LOG_FORMAT, value_name = "FORMAT")]
     log_format: Option<Format>,
-    /// The folder that keeps compiled code; overrides `guests.compile_cache`. Anyone who can write there runs code in this
-    /// process.
+    /// The folder that keeps compiled code; overrides `guests.compile_cache`. Anyone who can write there runs code in
+    /// this process.
     #[arg(long, env = settings::COMPILE_CACHE, value_name = "FOLDER")]
     compile_cache: Option<PathBuf>,
 }

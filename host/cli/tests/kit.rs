@@ -109,7 +109,8 @@ fn the_kits_of_javascript_and_python_pass_their_own_tests() {
 fn a_new_guest_in_rust_tests_builds_and_passes() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let (_scratch, folder) = new("rust", "quota");
-    // The same versions as everywhere here, and one folder for what cargo builds, whatever the scratch folder is called.
+    // The same versions as everywhere here, and one folder for what cargo builds, whatever the scratch folder is
+    // called.
     fs::copy(top.join("Cargo.lock"), folder.join("Cargo.lock")).expect("the workspace is locked");
     fs::copy(top.join("rust-toolchain.toml"), folder.join("rust-toolchain.toml"))
         .expect("the workspace has a toolchain");

@@ -48,7 +48,8 @@ impl Clock {
         Self(Source::Manual(Arc::new(Manual { now_ms: AtomicU64::new(1), is_at_work: false })))
     }
 
-    /// A clock that stands like that of [`Clock::manual`], beside which calls take the time on a core that they do take.
+    /// A clock that stands like that of [`Clock::manual`], beside which calls take the time on a core that they do
+    /// take.
     pub fn manual_at_work() -> Self {
         Self(Source::Manual(Arc::new(Manual { now_ms: AtomicU64::new(1), is_at_work: true })))
     }

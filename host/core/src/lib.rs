@@ -2,8 +2,8 @@
 //!
 //! This crate is the host's side of the contract without WebAssembly, TLS or I/O. A [`Guest`] makes instances that
 //! implement the eight [`Callbacks`] of OTP's `ssl_session_cache_api`; they see numbers only. The sessions lie in a
-//! [`Vault`], which judges what a guest claims. [`Owners::open`] gives an [`Owner`], which alone updates and deletes, and
-//! a [`Reader`], which any thread may clone and use.
+//! [`Vault`], which judges what a guest claims. [`Owners::open`] gives an [`Owner`], which alone updates and deletes,
+//! and a [`Reader`], which any thread may clone and use.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The owner's side of a cache, which only its owner thread sees: turns, restarts, upgrades, and the handle to it.
 //!
-//! `turn` chooses a unit of work; `messages`, `instances` and `exchange` do it, on the data in `side`. `replay` and `upgrade` know an
-//! instance that is being built, and not yet the cache's other work.
+//! `turn` chooses a unit of work; `messages`, `instances` and `exchange` do it, on the data in `side`. `replay` and
+//! `upgrade` know an instance that is being built, and not yet the cache's other work.
 
 pub(crate) mod exchange;
 pub(crate) mod handover;

@@ -1,9 +1,10 @@
-//! Every lock, channel, atomic and thread of this crate, from one place, so that a schedule explorer can take their place.
+//! Every lock, channel, atomic and thread of this crate, from one place, so that a schedule explorer can take their
+//! place.
 //!
 //! Built with `--cfg shuttle` they are shuttle's. A wait with a deadline is then one without: time does not pass in an
 //! explored schedule, so a wake-up that is lost is a deadlock, and is found.
 
-#[cfg(not(shuttle))]
+#[cfg(not(any(shuttle, loom)))]
 mod real {
     use std::{
         ops::{Deref, DerefMut},
@@ -46,8 +47,8 @@ mod real {
         }
     }
 
-    /// A lock for one writer or many readers. Among several readers' threads it is in shards: they share no cache line, and
-    /// who writes takes every shard. A panic while it is held does not poison it.
+    /// A lock for one writer or many readers. Among several readers' threads it is in shards: they share no cache line,
+    /// and who writes takes every shard. A panic while it is held does not poison it.
     pub(crate) enum RwLock<T> {
         Whole(parking_lot::RwLock<T>),
         Sharded(Box<ShardedLock<T>>),
@@ -147,7 +148,9 @@ mod real {
 
 #[cfg(shuttle)]
 pub(crate) use explored::*;
-#[cfg(not(shuttle))]
+#[cfg(loom)]
+pub(crate) use modelled::*;
+#[cfg(not(any(shuttle, loom)))]
 pub(crate) use real::*;
 
 #[cfg(shuttle)]
@@ -220,6 +223,83 @@ mod explored {
             _: Duration,
         ) {
             drop(self.0.wait_while(guard, condition).expect("an explored panic ends the schedule"));
+        }
+    }
+}
+
+/// For models of a few steps under the memory model, weak orderings included. Threads and channels are the system's: no
+/// model has them.
+#[cfg(loom)]
+mod modelled {
+    use std::time::Duration;
+
+    pub(crate) use std::{sync::mpsc, thread};
+
+    pub(crate) use loom::sync::{MutexGuard, RwLockReadGuard as ReadGuard, RwLockWriteGuard as WriteGuard, atomic};
+
+    pub(crate) fn receive_within<T>(answer: &mpsc::Receiver<T>, deadline: Duration) -> Option<T> {
+        answer.recv_timeout(deadline).ok()
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a panic ends the model")
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+
+        pub(crate) fn lock_within(&self, _: Duration) -> Option<MutexGuard<'_, T>> {
+            Some(self.lock())
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct RwLock<T>(loom::sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T, _: usize) -> Self {
+            Self(loom::sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> ReadGuard<'_, T> {
+            self.0.read().expect("a panic ends the model")
+        }
+
+        pub(crate) fn write(&self) -> WriteGuard<'_, T> {
+            self.0.write().expect("a panic ends the model")
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, _: Duration) -> MutexGuard<'a, T> {
+            self.0.wait(guard).expect("a panic ends the model")
+        }
+
+        pub(crate) fn wait_while_for<T>(
+            &self,
+            mut guard: MutexGuard<'_, T>,
+            mut condition: impl FnMut(&mut T) -> bool,
+            _: Duration,
+        ) {
+            while condition(&mut guard) {
+                guard = self.0.wait(guard).expect("a panic ends the model");
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::compiler;
 /// The environment variable that selects the events of [`log_of_tools`].
 const LOG_OF_TOOLS: &str = "RUST_LOG";
 
-/// Runs a program, or compiles one component where the program was started for that. Reports an error on standard error.
+/// Runs a program, or compiles one component where the program was started for that. Reports an error on standard
+/// error.
 pub fn main(run: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     if compiler::is_asked_for() {
         return innkeeper_wasm::compiler_main();
@@ -23,8 +24,8 @@ pub fn main(run: impl FnOnce() -> anyhow::Result<ExitCode>) -> ExitCode {
     })
 }
 
-/// Logs to standard error, errors alone unless `RUST_LOG` asks for more: guests that fault and shout by design must not fill
-/// the terminal.
+/// Logs to standard error, errors alone unless `RUST_LOG` asks for more: guests that fault and shout by design must not
+/// fill the terminal.
 pub fn log_of_tools() {
     let filter = EnvFilter::try_from_env(LOG_OF_TOOLS);
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("error,innkeeper::guest=off"));

@@ -16,9 +16,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! This crate confines a guest. Every call has fuel, a deadline, a stack, and memory limits. Imports other than ours, and
-//! closed WASI if allowed, are refused by name. [`Compilation`] says which process compiles components. The crate never
-//! learns what a session is, and takes precompiled code only from its own compiler.
+//! This crate confines a guest. Every call has fuel, a deadline, a stack, and memory limits. Imports other than ours,
+//! and closed WASI if allowed, are refused by name. [`Compilation`] says which process compiles components. The crate
+//! never learns what a session is, and takes precompiled code only from its own compiler.
 
 mod engine;
 mod settings;

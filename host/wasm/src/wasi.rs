@@ -17,8 +17,8 @@ pub enum Wasi {
     /// No: the guest is sealed.
     #[default]
     None,
-    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting. Its clocks are the cache's coarse
-    /// clock. Standard output and standard error go to the tenant's log.
+    /// Closed WASI 0.2: no files, no network, no environment, no arguments, no waiting. Its clocks are the cache's
+    /// coarse clock. Standard output and standard error go to the tenant's log.
     Closed,
 }
 

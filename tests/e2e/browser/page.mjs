@@ -142,7 +142,7 @@ const look = async (tenant) => {
     heading: await text(page, "h1"), state: await text(page, "#head .state"), sections: await text(page, "h2"),
     faults: await text(page, "#fault-lines-server li"), log: await text(page, "#log-lines-server li"),
     serverNames: visible, upstream: await fact(page, "Upstream"), component: await fact(page, "Component"),
-    fuel: await fact(page, "Fuel a second"), limits: await text(page, "#now tbody tr"),
+    fuel: await fact(page, "fuel_per_s"), limits: await text(page, "#now tbody tr"),
     calls: await text(page, "#caches tbody th"),
   };
   await page.context().close();

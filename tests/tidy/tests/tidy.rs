@@ -232,7 +232,8 @@ fn tables_are_narrow() {
 #[test]
 fn every_crate_has_the_workspace_lints_and_versions() {
     for (file, text) in with_ending("toml").filter(|(file, _)| file.ends_with("Cargo.toml")) {
-        // The fuzz targets are a workspace of their own, built by another compiler with other flags: nothing to inherit.
+        // The fuzz targets are a workspace of their own, built by another compiler with other flags: nothing to
+        // inherit.
         if [top(), top().join("tests/fuzz")].iter().any(|own| file.parent() == Some(own)) {
             continue;
         }

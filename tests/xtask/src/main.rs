@@ -53,7 +53,7 @@ cargo xtask kit           from `new` to `check` in every language; wants cargo-c
 cargo xtask shape         circles between files, fields, flags, first words of doc comments, widths; reads sources only
 cargo xtask soak [SECONDS]
                           a server under every kind of client while everything changes, 600 seconds by default
-cargo xtask explore       runs owner and readers under many schedules; takes some minutes
+cargo xtask explore       runs owner and readers under many schedules, and models of weak orderings; takes some minutes
 cargo xtask fuzz [SECONDS]
                           runs each fuzz target so long, 60 seconds by default; needs nightly Rust and cargo-fuzz";
 
@@ -137,6 +137,8 @@ fn explore() -> anyhow::Result<ExitCode> {
     let build = ["--config", "profile.dev.opt-level=2", "--target-dir", "target/explore"];
     let test = ["--package", "innkeeper-core", "--test", "explore"];
     run(cargo_command(&["test"]).args(build).args(test).env("RUSTFLAGS", "--cfg shuttle"))?;
+    let models = ["--target-dir", "target/models", "--package", "innkeeper-core", "--lib", "models"];
+    run(cargo_command(&["test"]).args(models).env("RUSTFLAGS", "--cfg loom"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! A guest that forgets the least frequently used session once the vault is full; of several, the least recently used.
 //!
-//! A session's score is its number of uses, 32 at most, plus the score of the last victim at the time of its last use. So a
-//! new session begins level with the least of the others, and in time overtakes an old favourite without uses.
+//! A session's score is its number of uses, 32 at most, plus the score of the last victim at the time of its last use.
+//! So a new session begins level with the least of the others, and in time overtakes an old favourite without uses.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! A guest that keeps at most `quota` sessions of each partial key, 16 unless the operator says otherwise: one more, and
-//! the oldest of that partial key goes. The host limits the total.
+//! A guest that keeps at most `quota` sessions of each partial key, 16 unless the operator says otherwise: one more,
+//! and the oldest of that partial key goes. The host limits the total.
 
 use std::collections::BTreeMap;
 

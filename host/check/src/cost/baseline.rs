@@ -81,8 +81,8 @@ impl Price {
     }
 }
 
-/// The calls that have grown by more than `percent` in median fuel, or have lost their price. Every price of the baseline
-/// counts, so that a gate with nothing to compare fails.
+/// The calls that have grown by more than `percent` in median fuel, or have lost their price. Every price of the
+/// baseline counts, so that a gate with nothing to compare fails.
 pub fn compare(now: &Prices, baseline: &Prices, percent: f64) -> Vec<Growth> {
     let mut growths = Vec::new();
     for population in &baseline.populations {

@@ -118,8 +118,8 @@ impl<'a> Populated<'a> {
         partials
     }
 
-    /// Makes one call of a kind, and undoes its change, so that the number of sessions stays. `partials` are the partial keys to
-    /// select from.
+    /// Makes one call of a kind, and undoes its change, so that the number of sessions stays. `partials` are the
+    /// partial keys to select from.
     pub(super) fn ask(&mut self, item: Item, partials: &[PartialKey]) -> Result<Sample, Fault> {
         match item {
             Item::Init => unreachable!("`init` is called when the instance is made"),

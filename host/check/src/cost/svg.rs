@@ -97,7 +97,8 @@ fn plot(svg: &mut String, prices: &Prices, series: &[Series]) {
     for population in &prices.populations {
         let sessions = log(population.sessions.into());
         let (x, _) = place((sessions, low));
-        // A number of sessions where every call failed has no point, and may lie outside. Numbers too close together stay unnamed.
+        // A number of sessions where every call failed has no point, and may lie outside. Numbers too close together
+        // stay unnamed.
         if sessions < first || sessions > last || x < free_from {
             continue;
         }

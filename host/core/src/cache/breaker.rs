@@ -17,7 +17,8 @@ pub(crate) struct Breaker {
 }
 
 impl Breaker {
-    /// Notes a fault. Gives the time before which no instance is to be built, and whether the guest is suspended until then.
+    /// Notes a fault. Gives the time before which no instance is to be built, and whether the guest is suspended until
+    /// then.
     pub(crate) fn fault(&mut self, now_ms: u64) -> (u64, bool) {
         if now_ms.saturating_sub(self.last_fault_ms) > WINDOW_MS {
             self.faults = 0;

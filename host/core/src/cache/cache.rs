@@ -2,10 +2,10 @@
 //!
 //! # Concurrency
 //!
-//! Three kinds of thread meet here. *Readers* are the caller's threads: they ask instances, and take sessions out of the vault.
-//! The *owner thread* gives the cache its turns: it alone registers sessions, builds, seats and removes instances.
-//! *Posters* are any threads: they put messages into the inbox, revoke, suspend and resume. None of them waits for another for
-//! longer than one call of a guest, except the owner's handle, which waits for its reply.
+//! Three kinds of thread meet here. *Readers* are the caller's threads: they ask instances, and take sessions out of
+//! the vault. The *owner thread* gives the cache its turns: it alone registers sessions, builds, seats and removes
+//! instances. *Posters* are any threads: they put messages into the inbox, revoke, suspend and resume. None of them
+//! waits for another for longer than one call of a guest, except the owner's handle, which waits for its reply.
 //!
 //! ## Locks, in their order
 //!
@@ -15,14 +15,14 @@
 //! | `Seat::live` | one instance | one call of its guest, and the vault operation that belongs to it | readers, for the read grant's time; the owner thread, for one call |
 //! | `SharedState::vault` | the vault | one operation | everybody |
 //!
-//! A thread takes them in this order only. Of two vaults, the one that a session leaves comes first. Nobody waits for a seat while it
-//! holds a vault; a guest that asks `describe` takes the vault for reading under its seat. No lock is held while a fold's
-//! function runs.
+//! A thread takes them in this order only. Of two vaults, the one that a session leaves comes first. Nobody waits for a
+//! seat while it holds a vault; a guest that asks `describe` takes the vault for reading under its seat. No lock is
+//! held while a fold's function runs.
 //!
-//! Every other lock is a leaf, held for an instant, and nothing is taken while it is held: `life`, `guest`, `Inbox::messages`,
-//! `Echoes::keys`, `RunQueue::state`, `Schedule::lane`, `Seat::lookup_ns`, `RecentEvents`, the log's rate, and the two buckets of
-//! a `Budget`. Two are leaves with one exception: a run queue marks caches as queued under `RunQueue::state`, and `life` reads
-//! `Seat::is_down` of each seat.
+//! Every other lock is a leaf, held for an instant, and nothing is taken while it is held: `life`, `guest`,
+//! `Inbox::messages`, `Echoes::keys`, `RunQueue::state`, `Schedule::lane`, `Seat::lookup_ns`, `RecentEvents`, the log's
+//! rate, and the two buckets of a `Budget`. Two are leaves with one exception: a run queue marks caches as queued under
+//! `RunQueue::state`, and `life` reads `Seat::is_down` of each seat.
 //!
 //! ## Atomics
 //!
@@ -40,12 +40,13 @@
 //!
 //! ## Waiting
 //!
-//! `Inbox::arrival` is the one condition that readers wait for: an update that is on its way, or an instance that is being built for a
-//! cache that was idle. Both waits end with the read grant's time. Whoever changes the answer takes `messages` once, and then notifies.
-//! `RunQueue::wake` is the one that owner threads wait for.
+//! `Inbox::arrival` is the one condition that readers wait for: an update that is on its way, or an instance that is
+//! being built for a cache that was idle. Both waits end with the read grant's time. Whoever changes the answer takes
+//! `messages` once, and then notifies. `RunQueue::wake` is the one that owner threads wait for.
 //!
 //! `cargo xtask explore` runs these threads under many thousand schedules. It explores interleavings of sequentially
-//! consistent steps only, so it cannot see a missing Acquire or Release; deadlines never pass in it, and the polling window is off.
+//! consistent steps only, so it cannot see a missing Acquire or Release; deadlines never pass in it, and the polling
+//! window is off. Three models under loom hold what depends on weaker orderings: `version`, `on_their_way`, `is_queued`.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -113,7 +114,7 @@ pub(crate) enum GuestOrigin {
     RolledBack,
 }
 
-/// A guest's answer that is no good, or the reason why there is none.
+/// A bad answer of a guest, or the reason for a missing one.
 pub(crate) enum Trouble<'a> {
     /// It named another session than the one asked for, or a dead one.
     FalseClaim,
@@ -149,8 +150,8 @@ impl<V: Value> Cache<V> {
         Live::open(guest, host, &self.init_args, &self.state.budget, self.unseated(budget)).answer
     }
 
-    /// Permits a reader to ask the instance in a locked seat: it runs, no operator has suspended the cache, the tenant's
-    /// budget has the call's grant, and this thread the stack.
+    /// Permits a reader to ask the instance in a locked seat: it runs, no operator has suspended the cache, the
+    /// tenant's budget has the call's grant, and this thread the stack.
     ///
     /// # Errors
     /// The reason why not, which has been counted.
@@ -179,8 +180,8 @@ impl<V: Value> Cache<V> {
 
     /// Asks the instance in a seat for the owner, and gives its evictions besides. The turn has waited for the budget.
     ///
-    /// While the operator has suspended the cache, nothing is asked. An instance that would miss a change by that is dropped: the
-    /// one that comes after it has every session by replay.
+    /// While the operator has suspended the cache, nothing is asked. An instance that would miss a change by that is
+    /// dropped: the one that comes after it has every session by replay.
     pub(crate) fn ask_for_owner<T>(
         &self,
         (seat, live): (&Seat, &mut Option<Live>),
@@ -219,7 +220,8 @@ impl<V: Value> Cache<V> {
         }
     }
 
-    /// The one place that decides the consequences of trouble with a guest. For the call it is always a miss; for the cache:
+    /// The one place that decides the consequences of trouble with a guest. For the call it is always a miss; for the
+    /// cache:
     ///
     /// | trouble | consequence |
     /// |---|---|
@@ -322,7 +324,8 @@ impl<V: Value> Cache<V> {
         self.schedule.at_once();
     }
 
-    /// Has the owner thread build instances again, if they have been given up. [`Cache::await_seat`] waits for the first.
+    /// Has the owner thread build instances again, if they have been given up. [`Cache::await_seat`] waits for the
+    /// first.
     pub(crate) fn wake(&self) {
         if self.life.is_idle() && self.on(Event::Wanted).is_new {
             self.schedule.at_once();
@@ -331,8 +334,8 @@ impl<V: Value> Cache<V> {
 
     /// Waits for an update of a key that is on its way, if there is one, for at most a read's time.
     ///
-    /// A client may come back with a session before the owner thread has had its turn. A stranger's invention is not on its
-    /// way, and waits for nothing.
+    /// A client may come back with a session before the owner thread has had its turn. A stranger's invention is not on
+    /// its way, and waits for nothing.
     pub(crate) fn await_update(&self, key: Key) {
         if self.inbox.is_on_its_way(key) {
             self.schedule.hurry();

@@ -13,8 +13,9 @@ use crate::{
 /// The most echoes that wait.
 const ECHOES_MAX: usize = 256;
 
-/// The time for which readers note no echoes once the owner thread has been given some. So the first instance hears of some ten
-/// thousand in a second, which is a sample where there are more, and takes a hundredth of the owner thread's time.
+/// The time for which readers note no echoes once the owner thread has been given some. So the first instance hears of
+/// some ten thousand in a second, which is a sample where there are more, and takes a hundredth of the owner thread's
+/// time.
 const PAUSE_MS: u64 = 10;
 
 /// The echoes of one cache: bounded and lossy.

@@ -78,8 +78,8 @@ impl<V> Message<V> {
         matches!(self, Self::Update { .. } | Self::HandOver { .. } | Self::Upgrade { .. })
     }
 
-    /// True if the mailbox has room for this message however full it is. A guest must hear of the sessions that a reader has taken
-    /// or the operator revoked: of those there are no more than there were sessions.
+    /// True if the mailbox has room for this message however full it is. A guest must hear of the sessions that a
+    /// reader has taken or the operator revoked: of those there are no more than there were sessions.
     fn is_always_taken(&self) -> bool {
         matches!(self, Self::Forget { .. } | Self::Revoked { .. })
     }
@@ -125,7 +125,7 @@ struct Messages<V> {
 pub(crate) enum Posted {
     /// It waits.
     Queued,
-    /// It waits, and the mailbox is half full by now: the owner thread is to come at once.
+    /// It waits, and the mailbox is half full: the owner thread is to come at once.
     HalfFull,
     /// It has been dropped: the mailbox is full or closed.
     Dropped,
@@ -208,8 +208,8 @@ impl<V> Inbox<V> {
         self.arrival.wait_while_for(self.messages.lock(), is_on_its_way, deadline);
     }
 
-    /// Waits while `is_coming` says that an instance is, for at most `deadline`. [`Inbox::tell_waiting`] must follow each change
-    /// of its answer.
+    /// Waits while `is_coming` says that an instance is, for at most `deadline`. [`Inbox::tell_waiting`] must follow
+    /// each change of its answer.
     pub(crate) fn await_seat(&self, is_coming: impl Fn() -> bool, deadline: Duration) {
         let is_coming = |messages: &mut Messages<V>| !messages.is_closed && is_coming();
         self.arrival.wait_while_for(self.messages.lock(), is_coming, deadline);
@@ -217,7 +217,7 @@ impl<V> Inbox<V> {
 
     /// Has everybody who waits look again.
     pub(crate) fn tell_waiting(&self) {
-        // Whoever waits looks while it holds the lock: it has either seen the change, or waits by now.
+        // Whoever waits looks while it holds the lock: it has seen the change, or is waiting already.
         drop(self.messages.lock());
         self.arrival.notify_all();
     }
@@ -231,5 +231,57 @@ impl<V> Inbox<V> {
         self.on_their_way.store(0, Ordering::Release);
         drop(messages);
         self.arrival.notify_all();
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use loom::thread;
+
+    use super::*;
+    use crate::{
+        cache::shared_vault::SharedVault,
+        contract::scalar::{PartialKey, SessionId},
+        vault::{
+            name::Name,
+            secret::Secret,
+            vault::{Overflow, Vault, VaultBounds},
+        },
+    };
+
+    /// A read that sees no update on its way finds the session that was posted before.
+    #[test]
+    fn an_update_that_is_no_longer_on_its_way_is_in_the_vault() {
+        loom::model(|| {
+            let bounds = VaultBounds {
+                sessions: 8,
+                session_bytes: 1 << 10,
+                bytes: 1 << 10,
+                lifetime_ms: 1_000,
+                overflow: Overflow::EvictOldest,
+            };
+            let inbox = Arc::new(Inbox::new(8));
+            let vault = Arc::new(SharedVault::new(Vault::new(bounds), 1));
+            let (key, name) = (Key { partial: PartialKey(1), id: SessionId(1) }, Name { partial: b"a", id: b"1" });
+            let terms = vault.read().terms();
+            let value = Secret::new(vec![1]);
+            inbox.post(Message::Update { key, name: name.into(), value, terms, reply: None });
+            let owner = {
+                let (inbox, vault) = (Arc::clone(&inbox), Arc::clone(&vault));
+                thread::spawn(move || {
+                    let Some(Message::Update { key, name, value, terms, .. }) = inbox.pop() else {
+                        panic!("the update was posted before")
+                    };
+                    let session = vault.write().admit(key, name, value, terms, 1).expect("the vault has room");
+                    vault.write().commit(session, &[]);
+                    inbox.arrived(key);
+                })
+            };
+            if !inbox.is_anything_on_its_way() {
+                assert!(vault.read().probe(key, name, 1).is_ok());
+            }
+            owner.join().expect("the owner ends");
+            assert!(!inbox.is_on_its_way(key));
+        });
     }
 }

@@ -1,7 +1,8 @@
 //! The lane of a cache: its owner thread is one of those for short turns, or the one for long turns.
 //!
-//! A guest's call cannot be put off halfway, so whoever waits for the same thread waits for it to end. A cache whose turns are
-//! long is therefore served by a thread that only such caches share. [`Lane`] is pure, as the breaker is: time goes in, a decision comes out.
+//! A guest's call cannot be put off halfway, so whoever waits for the same thread waits for it to end. A cache whose
+//! turns are long is therefore served by a thread that only such caches share. [`Lane`] is pure, as the breaker is:
+//! time goes in, a decision comes out.
 
 /// A turn that takes longer than this on a core is long: some hundred times what an update takes.
 const LONG_NS: u64 = 2_000_000;

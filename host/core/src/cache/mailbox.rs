@@ -8,8 +8,8 @@ use crate::{
     vault::{name::Name, secret::Value, vault::Terms},
 };
 
-/// Posts to the owner of a cache. Any thread; never blocks; a message that does not fit is dropped and counted, since a cache
-/// may lose.
+/// Posts to the owner of a cache. Any thread; never blocks; a message that does not fit is dropped and counted, since a
+/// cache may lose.
 pub struct Mailbox<V> {
     cache: Arc<Cache<V>>,
 }
@@ -55,15 +55,17 @@ impl<V: Value> Mailbox<V> {
     }
 
     /// Suspends the cache: its guest is asked nothing more until [`Mailbox::resume`]. Reads are misses of the kind
-    /// [`Miss::Down`](crate::Miss::Down), and use nothing up; what is posted goes on in the vault. The owner thread drops the
-    /// instances in its next turn. An upgrade can be made; the new guest is asked nothing either, except by its canary.
+    /// [`Miss::Down`](crate::Miss::Down), and use nothing up; what is posted goes on in the vault. The owner thread
+    /// drops the instances in its next turn. An upgrade can be made; the new guest is asked nothing either, except by
+    /// its canary.
     ///
     /// For the operator; any thread. Waits for no guest: a call or a replay that has begun may still end.
     pub fn suspend(&self) {
         self.cache.suspend();
     }
 
-    /// Ends an operator's suspension, and one for too many faults. The owner thread builds new instances by replay at once.
+    /// Ends an operator's suspension, and one for too many faults. The owner thread builds new instances by replay at
+    /// once.
     ///
     /// For the operator; any thread. Waits for no guest: reads are misses until an instance runs.
     pub fn resume(&self) {

@@ -1,6 +1,12 @@
 //! The read side of a cache: a handle for any thread.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use crate::{
     cache::{
@@ -19,7 +25,6 @@ use crate::{
         budget::Permit,
         instance::{Account, Live, Outcome},
     },
-    sync::atomic::{AtomicUsize, Ordering},
     vault::{
         name::{Name, OwnedName},
         secret::Value,
@@ -32,9 +37,9 @@ const WAKES: usize = 3;
 
 /// Looks sessions up. Cloneable, for any thread.
 ///
-/// A read runs the guest on the caller's thread. It blocks for at most the read grant's time for a session that has been
-/// posted and not yet registered, for as long again for an instance that is busy or, in a cache that was idle, being built,
-/// and then for the guest's call under its grant. Every doubt is a miss.
+/// A read runs the guest on the caller's thread. It blocks for at most the read grant's time for a session that has
+/// been posted and not yet registered, for as long again for an instance that is busy or, in a cache that was idle,
+/// being built, and then for the guest's call under its grant. Every doubt is a miss.
 pub struct Reader<V> {
     pub(crate) cache: Arc<Cache<V>>,
     pub(crate) mailbox: Mailbox<V>,
@@ -173,15 +178,15 @@ impl<V: Value> Reader<V> {
 
     /// Finds the session under a name and gives it away: of all callers at most one gets it, whatever the guest does.
     ///
-    /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete` is
-    /// posted. Where there is nobody to ask, sessions stay: while the guest is suspended or in its backoff, its instance busy
-    /// past the deadline, or the tenant's budget used up.
+    /// The vault gives it up before the guest is asked, so a guest that does not agree loses it. The guest's `delete`
+    /// is posted. Where there is nobody to ask, sessions stay: while the guest is suspended or in its backoff, its
+    /// instance busy past the deadline, or the tenant's budget used up.
     pub fn take(&self, name: Name<'_>) -> Option<V> {
         self.take_or_why(name).ok().map(|taken| taken.value)
     }
 
-    /// Like [`Reader::take`], with the end of the session's life, which a session that follows from it inherits, and the cause
-    /// of a miss.
+    /// Like [`Reader::take`], with the end of the session's life, which a session that follows from it inherits, and
+    /// the cause of a miss.
     ///
     /// # Errors
     /// The cause of the miss.
@@ -194,8 +199,8 @@ impl<V: Value> Reader<V> {
         let state = &*self.cache.state;
         // Before an instance is taken, which the owner thread needs for an update that is on its way.
         self.once_arrived(key, || self.probe(key, name))?;
-        // What is taken is gone, so there has to be somebody to ask first: a guest that is suspended, in its backoff, busy or
-        // over its budget has made no choice.
+        // What is taken is gone, so there has to be somebody to ask first: a guest that is suspended, in its backoff,
+        // busy or over its budget has made no choice.
         let _taking = self.counts().taking();
         let start = self.counts().start();
         let (number, seat, mut live) = self.lock()?;
@@ -228,8 +233,8 @@ impl<V: Value> Reader<V> {
 
     /// Folds over the sessions in the guest's order: OTP's `foldl/3`.
     ///
-    /// The guest only says which sessions, and in what order. `fun` runs afterwards, on this thread, outside every lock:
-    /// it may use the cache. A session that dies in between is left out.
+    /// The guest only says which sessions, and in what order. `fun` runs afterwards, on this thread, outside every
+    /// lock: it may use the cache. A session that dies in between is left out.
     ///
     /// # Errors
     /// A guest that breaks the fold, faults, or cannot be asked; `fun` has then not run.
@@ -277,8 +282,8 @@ impl<V: Value> Reader<V> {
         state.vault.read().probe(key, name, state.clock.now_ms())
     }
 
-    /// Asks the vault, and once more where it has none and updates were on their way: the session may be among them, or have
-    /// come a moment ago.
+    /// Asks the vault, and once more where it has none and updates were on their way: the session may be among them, or
+    /// have come a moment ago.
     #[inline(always)]
     fn once_arrived<T>(&self, key: Key, mut ask: impl FnMut() -> Result<T, NotHeld>) -> Result<T, NotHeld> {
         // First: what was on no way by then is in the vault, if it was posted at all.
@@ -360,8 +365,8 @@ impl<V: Value> Reader<V> {
         self.cache.ask_for_reader((now_ms, permit), (seat, &mut live), callback, ask)
     }
 
-    /// Takes a free instance, or waits for one that runs: this thread's own, if it does. Of a cache that is idle, waits for one
-    /// to be built.
+    /// Takes a free instance, or waits for one that runs: this thread's own, if it does. Of a cache that is idle, waits
+    /// for one to be built.
     #[inline(always)]
     fn lock(&self) -> Result<(usize, &Seat, Locked<'_>), Miss> {
         for _ in 0..WAKES {
@@ -414,7 +419,8 @@ impl<V: Value> Reader<V> {
         }
     }
 
-    /// The cause of a miss by a claim that was not good: a guest that named the key's session of a moment ago has told no lie.
+    /// The cause of a miss by a claim that was not good: a guest that named the key's session of a moment ago has told
+    /// no lie.
     fn why_not(&self, vault: &Vault<V>, claim: Claim, key: Key, session: Session) -> Miss {
         match claim == session.into() || vault.is_or_was(claim, key) {
             true => Miss::Gone,
@@ -453,6 +459,7 @@ impl From<NotHeld> for Miss {
 
 /// A small number for the running thread, to spread threads over instances.
 fn thread_number() -> usize {
+    // The system's: it orders nothing.
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)

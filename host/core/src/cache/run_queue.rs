@@ -1,4 +1,5 @@
-//! The run queue of an owner thread: caches with work, served by the time that each has taken, and the times at which others are due.
+//! The run queue of an owner thread: caches with work, served by the time that each has taken, and the times at which
+//! others are due.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -40,9 +41,9 @@ pub(crate) trait Work: Send + Sync {
 /// The longest wait of an owner thread before it looks at its clock.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// The polling window of an owner thread that has just had work: so often in a row it looks for more by itself, after so long
-/// a wait. A post meanwhile need not wake it; to wake a thread costs the poster more than all the rest: a system call, in
-/// the middle of a handshake.
+/// The polling window of an owner thread that has just had work: so often in a row it looks for more by itself, after
+/// so long a wait. A post meanwhile need not wake it; to wake a thread costs the poster more than all the rest: a
+/// system call, in the middle of a handshake.
 const POLL: Duration = Duration::from_millis(1);
 /// No time passes in an explored schedule, so no thread polls there.
 const POLLS: u32 = if cfg!(shuttle) { 0 } else { 10 };
@@ -52,9 +53,9 @@ const QUANTUM_NS: i64 = 2_000;
 
 /// One owner thread's run queue, and the times at which caches without work are due.
 ///
-/// It is served by deficit round robin: a turn costs its time on a core, a quantum at least, and a cache that is in debt
-/// is passed over until others have had as much. So one cache's long turn delays another by that turn, and its next one
-/// comes when it is due.
+/// It is served by deficit round robin: a turn costs its time on a core, a quantum at least, and a cache that is in
+/// debt is passed over until others have had as much. So one cache's long turn delays another by that turn, and its
+/// next one comes when it is due.
 pub(crate) struct RunQueue {
     clock: Clock,
     state: Mutex<State>,
@@ -75,7 +76,8 @@ struct State {
 }
 
 impl State {
-    /// Takes the first cache of the queue that is not in debt, once each has been given as many quanta as that takes. O(n).
+    /// Takes the first cache of the queue that is not in debt, once each has been given as many quanta as that takes.
+    /// O(n).
     fn pop(&mut self) -> Option<Arc<dyn Work>> {
         let mut nearest = i64::MIN;
         for _ in 0..self.queue.len() {
@@ -163,7 +165,8 @@ impl RunQueue {
         self.wake.notify_all();
     }
 
-    /// Waits for a cache with work, and says whether it has waited. None once the queue has been stopped. Its thread only.
+    /// Waits for a cache with work, and says whether it has waited. None once the queue has been stopped. Its thread
+    /// only.
     pub(crate) fn next(&self) -> Option<(Arc<dyn Work>, bool)> {
         let (mut state, mut has_waited) = (self.state.lock(), false);
         loop {
@@ -322,5 +325,69 @@ impl Schedule {
         self.balance_ns.store(left_ns, Ordering::Relaxed);
         let is_long = self.lane.lock().note(now_ms, turn_ns);
         self.is_long.store(is_long, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
+
+    use loom::thread;
+
+    use super::*;
+
+    /// A cache whose messages are a number.
+    struct Counted {
+        posted: Mutex<usize>,
+        done: AtomicUsize,
+        schedule: Schedule,
+    }
+
+    impl Work for Counted {
+        fn turn(self: Arc<Self>) -> Wish {
+            self.schedule.begin_turn();
+            let posted = std::mem::take(&mut *self.posted.lock());
+            self.done.fetch_add(posted, StdOrdering::Relaxed);
+            Wish::Nothing
+        }
+
+        fn pay(&self, _: u64) {}
+
+        fn close(&self) {}
+
+        fn schedule(&self) -> &Schedule {
+            &self.schedule
+        }
+    }
+
+    /// A post is done by the turn that it races with, or by one that is queued.
+    #[test]
+    fn no_post_is_forgotten_however_it_meets_a_turn() {
+        loom::model(|| {
+            let queue = || Arc::new(RunQueue::new(Clock::manual()));
+            let (short, long) = (queue(), queue());
+            let cache = Arc::new_cyclic(|work: &Weak<Counted>| Counted {
+                posted: Mutex::new(1),
+                done: AtomicUsize::new(0),
+                schedule: Schedule::new(Weak::clone(work) as _, [short, Arc::clone(&long)]),
+            });
+            cache.schedule.soon();
+            let poster = {
+                let cache = Arc::clone(&cache);
+                thread::spawn(move || {
+                    *cache.posted.lock() += 1;
+                    cache.schedule.soon();
+                })
+            };
+            let (work, _) = long.next().expect("the cache is queued");
+            work.turn();
+            poster.join().expect("the poster ends");
+            if *cache.posted.lock() > 0 {
+                let (work, has_waited) = long.next().expect("the queue serves");
+                assert!(!has_waited, "the post is queued");
+                work.turn();
+            }
+            assert_eq!(cache.done.load(StdOrdering::Relaxed), 2);
+        });
     }
 }

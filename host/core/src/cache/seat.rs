@@ -17,8 +17,8 @@ use crate::{
 /// The longest lookup that is told apart: 10 s. Bounds the histogram to some KiB.
 const LOOKUP_NS_MAX: u64 = 10_000_000_000;
 
-/// A place for one instance. Two share no cache line, since readers on different threads have one each; processors fetch lines
-/// of 64 bytes in pairs.
+/// A place for one instance. Two share no cache line, since readers on different threads have one each; processors
+/// fetch lines of 64 bytes in pairs.
 #[repr(align(128))]
 pub(crate) struct Seat {
     live: Mutex<Option<Live>>,

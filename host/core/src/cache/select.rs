@@ -58,12 +58,12 @@ impl<V: Value> Reader<V> {
         found
     }
 
-    /// Gives away the first session of a partial key that is `wanted`, in the guest's order: of all callers at most one gets
-    /// it, whatever the guest does.
+    /// Gives away the first session of a partial key that is `wanted`, in the guest's order: of all callers at most one
+    /// gets it, whatever the guest does.
     ///
-    /// The guest is asked once, and 256 of its claims are looked at; false ones are counted. `wanted` runs under the vault's
-    /// lock: it must be quick and not use the cache. The guest's `delete` is posted. A session that is on its way to the
-    /// owner may be missed. An empty vault costs no guest call.
+    /// The guest is asked once, and 256 of its claims are looked at; false ones are counted. `wanted` runs under the
+    /// vault's lock: it must be quick and not use the cache. The guest's `delete` is posted. A session that is on its
+    /// way to the owner may be missed. An empty vault costs no guest call.
     ///
     /// # Errors
     /// The cause of the miss: [`Miss::Declined`] where the guest named no session that is wanted.
@@ -95,9 +95,9 @@ impl<V: Value> Reader<V> {
 
     /// Gives the first thing that `pick` makes of a session of a partial key, in the guest's order. The session stays.
     ///
-    /// The guest is asked once, and 256 of its claims are looked at; false ones are counted. `pick` runs under the vault's
-    /// lock: it must be quick and not use the cache. A session that is on its way to the owner may be missed. An empty vault
-    /// costs no guest call.
+    /// The guest is asked once, and 256 of its claims are looked at; false ones are counted. `pick` runs under the
+    /// vault's lock: it must be quick and not use the cache. A session that is on its way to the owner may be missed.
+    /// An empty vault costs no guest call.
     ///
     /// # Errors
     /// The cause of the miss: [`Miss::Declined`] where `pick` made nothing of any session that the guest named.
@@ -114,7 +114,7 @@ impl<V: Value> Reader<V> {
         self.go_on(&mut walk, &self.cache.state.vault.read(), next).ok_or(Miss::Declined)
     }
 
-    /// Asks for the sessions of a partial key where one is wanted, unless there is none of any.
+    /// Asks for the sessions of a partial key where one is wanted, unless the vault is empty.
     fn ask_one_of<'a>(&self, partial: &'a [u8]) -> Result<Walk<'a>, Miss> {
         if self.cache.state.vault.read().is_empty() {
             return Err(Miss::Absent);

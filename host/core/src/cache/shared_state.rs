@@ -48,7 +48,8 @@ pub(crate) struct Origin<V> {
 }
 
 impl<V: Value> Origin<V> {
-    /// Tells `commit` whether the session has been revoked in the cache that it comes from. No revocation there comes in between.
+    /// Tells `commit` whether the session has been revoked in the cache that it comes from. No revocation there comes
+    /// in between.
     ///
     /// `commit` may take another cache's vault: of two, the one that a session leaves is taken first.
     pub(crate) fn judge<T>(&self, commit: impl FnOnce(bool) -> T) -> T {

@@ -21,8 +21,8 @@ pub enum CacheState {
     Idle,
     /// An instance waits out its backoff, or is being rebuilt.
     Restarting,
-    /// The guest has faulted too often, and is tried again after the longest backoff; or the operator has suspended it, as
-    /// [`CacheStats::is_suspended_by_operator`] tells.
+    /// The guest has faulted too often, and is tried again after the longest backoff; or the operator has suspended it,
+    /// as [`CacheStats::is_suspended_by_operator`] tells.
     Suspended,
     /// The cache has been terminated, or its owner is gone.
     Ended,
@@ -48,8 +48,8 @@ impl CacheState {
     }
 }
 
-/// The counts of one reader's thread, or of a few. Threads that do not share an instance share no cache line here: two of
-/// 64 bytes each, since processors fetch them in pairs.
+/// The counts of one reader's thread, or of a few. Threads that do not share an instance share no cache line here: two
+/// of 64 bytes each, since processors fetch them in pairs.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct ReadCounts {
@@ -72,8 +72,8 @@ impl Drop for Taking<'_> {
 const SHOWN: u64 = 16;
 
 impl ReadCounts {
-    /// Notes that a session is being taken, until the guard is dropped. SeqCst orders it against the owner thread, which puts the
-    /// cache to sleep: either the owner sees this, or the reader sees the cache idle.
+    /// Notes that a session is being taken, until the guard is dropped. SeqCst orders it against the owner thread,
+    /// which puts the cache to sleep: either the owner sees this, or the reader sees the cache idle.
     pub(crate) fn taking(&self) -> Taking<'_> {
         self.taking.fetch_add(1, Ordering::SeqCst);
         Taking(self)
@@ -84,8 +84,8 @@ impl ReadCounts {
         self.taking.load(Ordering::SeqCst) > 0
     }
 
-    /// Begins to time a read that the guest will be asked for, if this is one that is timed: the first is. Two threads that
-    /// count at the same time may time one read more or less.
+    /// Begins to time a read that the guest will be asked for, if this is one that is timed: the first is. Two threads
+    /// that count at the same time may time one read more or less.
     pub(crate) fn start(&self) -> Option<Instant> {
         let reads = self.reads.read();
         self.reads.add_alone(1);
@@ -169,7 +169,8 @@ impl Statistic {
     }
 }
 
-/// Makes everything of the table. `counted` statistics have a [`Counter`]; those `read` are taken from elsewhere at a reading.
+/// Makes everything of the table. `counted` statistics have a [`Counter`]; those `read` are taken from elsewhere at a
+/// reading.
 macro_rules! statistics {
     (
         counted {$(
@@ -216,15 +217,17 @@ macro_rules! statistics {
             pub fuel: [u64; CALLBACKS],
             /// Times of calls into the guest, in the order of [`Callback::ALL`].
             ///
-            /// For `lookup` it is the time of a read whose session the vault held, from there to the guest's answer, with the
-            /// wait for the instance. One read in sixteen is timed, the first among them, since two looks at the clock
-            /// are a fifth of its cost. For every other callback it is the time of the guest's call alone, and every call is timed.
+            /// For `lookup` it is the time of a read whose session the vault held, from there to the guest's answer,
+            /// with the wait for the instance. One read in sixteen is timed, the first among them, since two looks at
+            /// the clock are a fifth of its cost. For every other callback it is the time of the guest's call alone,
+            /// and every call is timed.
             pub call_times: [CallTimes; CALLBACKS],
             /// Faults, in the order of [`FaultKind::ALL`].
             pub faults: [u64; FaultKind::ALL.len()],
             $($(#[doc = $doc])+ pub $field: u64,)+
             $($(#[doc = $read_doc])+ pub $read_field: u64,)+
-            /// Times of lookups in nanoseconds: of the same ones as in [`CacheStats::call_times`](field@Self::call_times).
+            /// Times of lookups in nanoseconds: of the same ones as in
+            /// [`CacheStats::call_times`](field@Self::call_times).
             pub lookup_ns: Histogram<u32>,
         }
 
@@ -347,7 +350,8 @@ statistics! {
         sessions as "sessions": Gauge Count, "innkeeper_sessions" [], "", Sessions Fact "In the vault";
         /// Memory of the sessions in the vault with their names, in bytes.
         vault_bytes as "vault_bytes": Gauge Bytes, "innkeeper_vault_bytes" [], "", Sessions Fact "Memory of the vault";
-        /// Linear memory of all instances together, in bytes, as of the last call into each. Those being built are left out.
+        /// Linear memory of all instances together, in bytes, as of the last call into each. Those being built are left
+        /// out.
         memory_bytes as "guest_memory_bytes": Gauge Bytes, "innkeeper_guest_memory_bytes" [],
             "It grows to `memory_bytes` while the number of sessions does not.", Guest Fact "Memory";
         /// Lookups, takes and picks that gave a session.
@@ -374,7 +378,8 @@ impl CacheStats {
         self.fuel[callback as usize]
     }
 
-    /// Times of the calls of one callback. Of lookups few are timed: see [`CacheStats::call_times`](field@Self::call_times).
+    /// Times of the calls of one callback. Of lookups few are timed: see
+    /// [`CacheStats::call_times`](field@Self::call_times).
     pub fn call_times(&self, callback: Callback) -> &CallTimes {
         &self.call_times[callback as usize]
     }

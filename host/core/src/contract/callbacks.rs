@@ -45,8 +45,8 @@ pub trait Guest: Send + Sync {
     fn instantiate(&self, host: Arc<dyn Host>, limits: &Limits) -> Result<Box<dyn Callbacks>, Fault>;
 }
 
-/// The host as an instance may ask it at any time: the `host` interface of the WIT package, without the calls that depend on
-/// the running callback (those are [`Call`]'s).
+/// The host as an instance may ask it at any time: the `host` interface of the WIT package, without the calls that
+/// depend on the running callback (those are [`Call`]'s).
 pub trait Host: Send + Sync {
     /// Tells a session's size and times, when the vault holds it.
     fn describe(&self, claim: Claim) -> Option<SessionInfo>;

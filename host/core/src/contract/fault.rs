@@ -63,8 +63,8 @@ pub enum Fault {
         /// The cause.
         reason: String,
     },
-    /// The thread that wanted to call the guest has too little stack left for it. The guest was not asked, and its instance is
-    /// as it was.
+    /// The thread that wanted to call the guest has too little stack left for it. The guest was not asked, and its
+    /// instance is as it was.
     #[error(
         "the calling thread has {left_bytes} bytes of stack left, and a guest of this size class needs {needed_bytes}: \
          start it with a larger stack"

@@ -30,8 +30,8 @@ impl SizeClass {
 pub struct Grant {
     /// Fuel: roughly one unit for each WebAssembly instruction.
     pub fuel: u64,
-    /// Time on a core, and the longest wait of a reader for a busy instance. A call whose thread does not get a core may
-    /// take up to sixteen times as long on the wall clock.
+    /// Time on a core, and the longest wait of a reader for a busy instance. A call whose thread does not get a core
+    /// may take up to sixteen times as long on the wall clock.
     pub time: Duration,
 }
 
@@ -122,7 +122,8 @@ impl Limit {
         (self.value)(limits)
     }
 
-    /// Sets the limit's number in `limits`, or the nearest that the type has. [`Limits::check`] tells whether it is in its range.
+    /// Sets the limit's number in `limits`, or the nearest that the type has. [`Limits::check`] tells whether it is in
+    /// its range.
     pub fn set(&self, limits: &mut Limits, number: u64) {
         (self.set)(limits, number);
     }
@@ -144,9 +145,9 @@ pub(crate) const SESSIONS_MAX: u32 = (1 << 24) - 2;
 
 /// Calls the macro `$use` with every row of the table: of the grants, and of the other limits.
 ///
-/// A grant is `doc field: callbacks, (fuel, ms) of small, (fuel, ms) of large;`. Another limit is
-/// `doc field as "name": type, unit, default of small, default of large, range;`. The limits under `set_elsewhere` have a
-/// field of their own in a configuration, outside its `limits`.
+/// A grant is `doc field: callbacks, (fuel, ms) of small, (fuel, ms) of large;`. Another limit is `doc field as "name":
+/// type, unit, default of small, default of large, range;`. The limits under `set_elsewhere` have a field of their own
+/// in a configuration, outside its `limits`.
 #[macro_export]
 macro_rules! limits {
     ($use:path) => {
@@ -166,8 +167,8 @@ macro_rules! limits {
                 fuel_per_s as "fuel_per_s": u64, Fuel, 500_000_000, 5_000_000_000, FUEL;
                 /// Fuel that the tenant may save up while it burns less. At least the largest grant.
                 fuel_burst as "fuel_burst": u64, Fuel, 1_000_000_000, 10_000_000_000, FUEL;
-                /// Time on a core that the tenant's guest may take in a second, in milliseconds, over the threads of its owner
-                /// and of its readers.
+                /// Time on a core that the tenant's guest may take in a second, in milliseconds, over the threads of
+                /// its owner and of its readers.
                 time_per_s as "time_ms_per_s": Duration, Ms, ms(200), ms(500), MS;
                 /// Time that the tenant may save up while its guest takes less, in milliseconds.
                 time_burst as "time_ms_burst": Duration, Ms, ms(400), ms(1_000), MS;
@@ -177,8 +178,8 @@ macro_rules! limits {
                 table_elements as "table_elements": usize, Count, 10_000, 100_000, 0..=10_000_000;
                 /// Size of the component file, in bytes.
                 component_bytes as "component_bytes": usize, Bytes, 4 * MIB, 32 * MIB, 8..=1 << 30;
-                /// The time that its compilation may take on a core, in milliseconds. By the clock on the wall it may take six
-                /// times as long, since it gives way to what serves.
+                /// The time that its compilation may take on a core, in milliseconds. By the clock on the wall it may
+                /// take six times as long, since it gives way to what serves.
                 compile as "compile_ms": Duration, Ms, ms(10_000), ms(120_000), MS;
                 /// Memory that its compilation may take, in bytes, where a process of its own compiles.
                 compile_memory_bytes as "compile_memory_bytes": usize, Bytes, 512 * MIB, 2_048 * MIB, 64 << 20..=1 << 40;
@@ -198,8 +199,8 @@ macro_rules! limits {
                 mailbox as "mailbox": usize, Count, 1_024, 1_024, 1..=1 << 20;
             }
             set_elsewhere {
-                /// The time that the vault keeps a session, in milliseconds. RFC 9846, section 4.7.1, gives no TLS 1.3 session
-                /// more than seven days.
+                /// The time that the vault keeps a session, in milliseconds. RFC 9846, section 4.7.1, gives no TLS 1.3
+                /// session more than seven days.
                 lifetime as "lifetime_ms": Duration, Ms, ms(DAY_MS), ms(DAY_MS), 1..=7 * DAY_MS;
             }
         }

@@ -12,9 +12,9 @@ use crate::{
 
 /// A tenant's fuel and time. Clones share them, so that a tenant with several caches has one budget.
 ///
-/// A reader's call has its whole grant of fuel beforehand, from the instance's local credit, which is filled from the budget. An
-/// owner thread's call is made when the budget is not overdrawn, and may overdraw it by one turn: the cache's next turn then
-/// waits. Both pay for time afterwards: nobody knows the time of a call beforehand.
+/// A reader's call has its whole grant of fuel beforehand, from the instance's local credit, which is filled from the
+/// budget. An owner thread's call is made when the budget is not overdrawn, and may overdraw it by one turn: the
+/// cache's next turn then waits. Both pay for time afterwards: nobody knows the time of a call beforehand.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<Shared>);
 
@@ -174,8 +174,8 @@ impl Drop for Credit {
     }
 }
 
-/// One in so many lookups is timed, and pays for all: two looks at a thread's clock take as long as a lookup. Chance picks it,
-/// so that no guest can be quick just then.
+/// One in so many lookups is timed, and pays for all: two looks at a thread's clock take as long as a lookup. Chance
+/// picks it, so that no guest can be quick just then.
 const SAMPLED: u64 = 64;
 
 /// The number of calls from one that is timed to the next: at random, and [`SAMPLED`] on average.

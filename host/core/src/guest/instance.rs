@@ -1,6 +1,7 @@
 //! One live instance of a guest: the one way to call it, to count the call, and to pay for it.
 //!
-//! Readers, the owner thread, a replay, the candidates of an upgrade and [`Solo`](crate::Solo) all call through [`Live`].
+//! Readers, the owner thread, a replay, the candidates of an upgrade and [`Solo`](crate::Solo) all call through
+//! [`Live`].
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -55,7 +56,8 @@ pub(crate) struct Account<'a> {
 }
 
 impl Account<'_> {
-    /// The price of a call: all that it has burned, in host calls and in start functions as well; at least its grant if it failed.
+    /// The price of a call: all that it has burned, in host calls and in start functions as well; at least its grant if
+    /// it failed.
     fn cost(&self, callback: Callback, fuel: u64, fault: Option<&Fault>) -> u64 {
         match fault {
             // The guest was not called.
@@ -92,7 +94,8 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Makes an instance of a guest and opens a cache in it. `budget` is the one that readers' calls are paid from later.
+    /// Makes an instance of a guest and opens a cache in it. `budget` is the one that readers' calls are paid from
+    /// later.
     pub(crate) fn open(
         guest: &dyn Guest,
         host: Arc<dyn Host>,

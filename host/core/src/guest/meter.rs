@@ -87,8 +87,8 @@ impl Times {
     }
 }
 
-/// The calls into one instance, or into those that are not in a slot. Whoever has the instance to itself adds: no two threads at
-/// the same time.
+/// The calls into one instance, or into those that are not in a slot. Whoever has the instance to itself adds: no two
+/// threads at the same time.
 #[derive(Default)]
 pub(crate) struct CallCounts {
     hits: Counter,

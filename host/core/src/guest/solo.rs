@@ -1,8 +1,8 @@
 //! One instance of a guest, alone: for tools that check what a guest answers and what a call costs.
 //!
 //! No vault, no owner thread, no budget: the caller chooses the keys and the numbers, and sees what came back before
-//! anything has judged it. A double stands for the host; it knows every session that it was told of, and writes down what
-//! the guest logs.
+//! anything has judged it. A double stands for the host; it knows every session that it was told of, and writes down
+//! what the guest logs.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

@@ -19,7 +19,7 @@ use crate::{
 const PROBATION_MS: u64 = 60 * 60 * 1_000;
 
 impl<V: Value> Turn<'_, V> {
-    /// Does the next part of an upgrade. False if there is none to do.
+    /// Does the next part of an upgrade. False if no upgrade is due.
     pub(crate) fn upgrade_step(&mut self) -> bool {
         let now_ms = self.cache.state.clock.now_ms();
         // One that has burned its budget does not wait for longer than it may take.
@@ -112,12 +112,13 @@ impl<V: Value> Turn<'_, V> {
         }
     }
 
-    /// Undoes the last upgrade, if its guest is on probation: the instances are built anew, by replay. Says whether it was.
+    /// Undoes the last upgrade, if its guest is on probation: the instances are built anew, by replay. Says whether it
+    /// was.
     pub(crate) fn undo_upgrade(&mut self) -> bool {
         self.install_previous(GuestOrigin::Chosen)
     }
 
-    /// Empties every seat for the guest before the last upgrade. False if there is none.
+    /// Empties every seat for the guest before the last upgrade. False if none is on probation.
     fn install_previous(&mut self, origin: GuestOrigin) -> bool {
         let Some(previous) = self.side.previous.take() else { return false };
         self.side.restart = None;

@@ -1,7 +1,7 @@
 //! Handover: the sessions of one cache go to another, which takes its place.
 //!
-//! A session is in one vault or in no vault, never in both. What has left the first and is not yet in the second can still
-//! be revoked in either.
+//! A session is in one vault or in no vault, never in both. What has left the first and is not yet in the second can
+//! still be revoked in either.
 
 use std::{sync::Arc, time::Duration};
 
@@ -57,19 +57,18 @@ impl<V: Value> Batch<V> {
 }
 
 impl<V: Value> Owner<V> {
-    /// Hands every live session over to another cache, oldest first, and gives the number that it has registered. For a tenant
-    /// whose cache is opened anew, with other limits or properties.
+    /// Hands every live session over to another cache, oldest first, and gives the number that it has registered. For a
+    /// tenant whose cache is opened anew, with other limits or properties.
     ///
     /// A session keeps its name, and ends no later than it would have here; so both caches must be of the same
-    /// [`Owners`](crate::Owners), which have one clock. Where `to` has a live session of a name, that one is newer, and stays.
-    /// What `to` refuses is wiped, as is what its own limits then take out. `terms` are those of `to` from before anybody could
-    /// revoke it. A revocation in either cache since then is final.
+    /// [`Owners`](crate::Owners), which have one clock. Where `to` has a live session of a name, that one is newer, and
+    /// stays. What `to` refuses is wiped, as is what its own limits then take out. `terms` are those of `to` from
+    /// before anybody could revoke it. A revocation in either cache since then is final.
     ///
-    /// The guest here is asked nothing any more, so that what has been posted goes into the vault at once, however slow it is. Blocks
-    /// until done, for ten seconds at most: for a call that runs here, and then for one `update` of each session in `to`, as that
-    /// guest's budget allows. What is left then stays here, or is
-    /// wiped on the way. A read of a session that is between the two misses it. No lock is held for longer
-    /// than it takes to take 64 sessions out.
+    /// The guest here is asked nothing any more, so that what has been posted goes into the vault at once, however slow
+    /// it is. Blocks until done, for ten seconds at most: for a call that runs here, and then for one `update` of each
+    /// session in `to`, as that guest's budget allows. What is left then stays here, or is wiped on the way. A read of
+    /// a session that is between the two misses it. No lock is held for longer than it takes to take 64 sessions out.
     pub fn hand_over(&mut self, to: &mut Self, terms: Terms) -> usize {
         let clock = self.cache().state.clock.clone();
         let end_ms = clock.now_ms().saturating_add(HANDOVER_MS_MAX);

@@ -53,8 +53,8 @@ impl<V: Value> Turn<'_, V> {
         true
     }
 
-    /// Drops the instances of a suspended cache, and undoes an upgrade on probation whose guest was suspended for its faults. The
-    /// operator's suspension says nothing against the guest, and undoes none.
+    /// Drops the instances of a suspended cache, and undoes an upgrade on probation whose guest was suspended for its
+    /// faults. The operator's suspension says nothing against the guest, and undoes none.
     pub(crate) fn purge(&mut self) {
         let now_ms = self.cache.state.clock.now_ms();
         self.side.previous.take_if(|previous| previous.until_ms <= now_ms);
@@ -69,8 +69,8 @@ impl<V: Value> Turn<'_, V> {
         }
     }
 
-    /// Gives the instances up if the guest has been asked nothing since the last look. They are told that their cache ends. The
-    /// sessions stay.
+    /// Gives the instances up if the guest has been asked nothing since the last look. They are told that their cache
+    /// ends. The sessions stay.
     pub(crate) fn idle_step(&mut self) -> bool {
         let now_ms = self.cache.state.clock.now_ms();
         if now_ms < self.side.idle.at_ms || self.cache.life.is_idle() {
@@ -84,8 +84,8 @@ impl<V: Value> Turn<'_, V> {
         if !is_unused || self.cache.is_any_down() || !self.cache.on(Event::Unused).is_new {
             return false;
         }
-        // Whoever takes a session from now on sees the cache idle. A reader that has begun to take one asks these instances,
-        // since those that come after them are not told of the session.
+        // Whoever takes a session from now on sees the cache idle. A reader that has begun to take one asks these
+        // instances, since those that come after them are not told of the session.
         if self.cache.seats.iter().any(|seat| seat.reads.is_taking()) {
             self.cache.on(Event::UseBegun);
             return false;

@@ -124,7 +124,8 @@ impl<V: Value> Turn<'_, V> {
         Ok(())
     }
 
-    /// Makes a session live, unless the one that it comes from has been revoked: then it is taken out before anybody sees it.
+    /// Makes a session live, unless the one that it comes from has been revoked: then it is taken out before anybody
+    /// sees it.
     fn commit(&self, session: Session, evictions: &[Claim], origin: Option<&Origin<V>>) -> (TakenOut, Option<Key>) {
         let commit = |is_revoked| {
             let mut vault = self.cache.state.vault.write();

@@ -54,8 +54,8 @@ pub struct CacheConfig {
     pub properties: Vec<Property>,
     /// The number of instances that serve readers, from 1 to [`CacheConfig::READERS_MAX`].
     pub readers: usize,
-    /// The time without a call after which the instances are given up, if they ever are. The next use builds them anew by
-    /// replay.
+    /// The time without a call after which the instances are given up, if they ever are. The next use builds them anew
+    /// by replay.
     pub idle: Option<Duration>,
     /// The tenant's budget, if another cache shares it; otherwise the cache has its own, as its limits say.
     pub budget: Option<Budget>,
@@ -81,8 +81,8 @@ impl CacheConfig {
 }
 
 impl Owners {
-    /// Opens a cache: OTP's `init/1`, run on a thread of its own, so that no other cache waits for it. Blocks until the guest has
-    /// answered, or its grant for `init` is used up.
+    /// Opens a cache: OTP's `init/1`, run on a thread of its own, so that no other cache waits for it. Blocks until the
+    /// guest has answered, or its grant for `init` is used up.
     ///
     /// # Errors
     /// A limit that is out of range, or a guest that does not start.

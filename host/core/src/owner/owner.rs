@@ -56,13 +56,13 @@ impl<V: Value> Owner<V> {
 
     /// Exchanges the running guest for another one, and keeps every session.
     ///
-    /// The new guest is opened, and every session replayed into it, while the old one serves. A canary then asks it for a
-    /// sample of the sessions, and calls each other callback once. Only then are the instances exchanged: a reader waits
-    /// for at most one call. Whatever fails leaves the old guest as it was. For an hour after the exchange the new guest
-    /// is on probation: if its faults suspend it, the old guest comes back.
+    /// The new guest is opened, and every session replayed into it, while the old one serves. A canary then asks it for
+    /// a sample of the sessions, and calls each other callback once. Only then are the instances exchanged: a reader
+    /// waits for at most one call. Whatever fails leaves the old guest as it was. For an hour after the exchange the
+    /// new guest is on probation: if its faults suspend it, the old guest comes back.
     ///
-    /// Blocks until the exchange has been made; the old instances are terminated afterwards. Costs one `update` for each
-    /// session and instance, in turns.
+    /// Blocks until the exchange has been made; the old instances are terminated afterwards. Costs one `update` for
+    /// each session and instance, in turns.
     ///
     /// # Errors
     /// The fault of the new guest.
@@ -70,9 +70,9 @@ impl<V: Value> Owner<V> {
         self.ask(|reply| Message::Upgrade { guest, reply }).unwrap_or(Err(UpgradeError::Ended))
     }
 
-    /// Undoes the last upgrade, if that was within the hour: the guest before it takes its place again, in instances that are
-    /// built anew by replay. Says whether there was one. Blocks until it has been noted, not for the replay; reads are misses
-    /// until an instance runs.
+    /// Undoes the last upgrade, if that was within the hour: the guest before it takes its place again, in instances
+    /// that are built anew by replay. Says whether there was one. Blocks until it has been noted, not for the replay;
+    /// reads are misses until an instance runs.
     pub fn undo_upgrade(&mut self) -> bool {
         self.ask(|reply| Message::UndoUpgrade { reply }).unwrap_or(false)
     }

@@ -20,16 +20,16 @@ use crate::{
 
 /// An instance that is given every session of the vault.
 ///
-/// A session that a reader takes meanwhile stays in the queue until the guest is to be told: the reader may ask this very
-/// instance for it.
+/// A session that a reader takes meanwhile stays in the queue until the guest is to be told: the reader may ask this
+/// very instance for it.
 pub(crate) struct Replay {
     pub(crate) live: Live,
     /// The sessions that are still to be replayed, oldest first.
     pub(crate) queue: VecDeque<(Key, Session)>,
 }
 
-/// The most calls of a replay in one turn. The turn also ends once they have burned the fuel of one `update`, or have taken as
-/// long as a turn may without others noticing.
+/// The most calls of a replay in one turn. The turn also ends once they have burned the fuel of one `update`, or have
+/// taken as long as a turn may without others noticing.
 const CALLS_MAX: usize = 256;
 const TIME: Duration = Duration::from_micros(500);
 
@@ -44,7 +44,8 @@ impl Replay {
         Self { live, queue: cache.state.vault.read().oldest_first().collect() }
     }
 
-    /// Replays sessions for the length of a turn, and shows `note` each with the guest's evictions. True when none is left.
+    /// Replays sessions for the length of a turn, and shows `note` each with the guest's evictions. True when none is
+    /// left.
     pub(crate) fn some<V: Value>(
         &mut self,
         cache: &Cache<V>,

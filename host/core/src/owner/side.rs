@@ -14,8 +14,8 @@ use crate::{
 pub(crate) struct Side {
     /// The reply to whoever waits for the cache to end.
     pub(crate) ending: Option<SyncSender<()>>,
-    /// Keys that have left the vault, each with the first instance that is still to be told. They come before any message, so
-    /// that a `delete` never follows a later `update` of its key.
+    /// Keys that have left the vault, each with the first instance that is still to be told. They come before any
+    /// message, so that a `delete` never follows a later `update` of its key.
     pub(crate) owed: VecDeque<(usize, Key)>,
     pub(crate) restart: Option<Restart>,
     pub(crate) upgrade: Option<Upgrade>,

@@ -1,8 +1,8 @@
 //! The owner threads of a process: started, serving their run queues, and joined.
 //!
-//! A few owner threads serve all caches. A cache has its turn on one of them at a time (`lane` says on which), and shares it with
-//! the others there by the time that each takes (`run_queue`): one turn is one unit of work. That is one call into a guest, for each
-//! of its instances where a cache has several, or a part of a replay.
+//! A few owner threads serve all caches. A cache has its turn on one of them at a time (`lane` says on which), and
+//! shares it with the others there by the time that each takes (`run_queue`): one turn is one unit of work. That is one
+//! call into a guest, for each of its instances where a cache has several, or a part of a replay.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -31,8 +31,8 @@ impl Owners {
     /// The stack of an owner thread, in bytes: enough for a guest of either size class, and for the host.
     pub const STACK_BYTES: usize = 4 << 20;
 
-    /// Starts `threads` pairs of owner threads, at least one: one of a pair for most caches, and one for those whose turns take
-    /// long, since their guest is new or has lately held a thread for more than 2 ms.
+    /// Starts `threads` pairs of owner threads, at least one: one of a pair for most caches, and one for those whose
+    /// turns take long, since their guest is new or has lately held a thread for more than 2 ms.
     pub fn new(threads: usize, clock: Clock) -> Self {
         let queue = || Arc::new(RunQueue::new(clock.clone()));
         let queues: Vec<[Arc<RunQueue>; 2]> = (0..threads.max(1)).map(|_| [queue(), queue()]).collect();

@@ -1,7 +1,7 @@
 //! An upgrade under way: candidates are given every session by replay, and then asked by a canary.
 //!
-//! Until the exchange nothing that the new guest does has an effect on sessions: its evictions are noted, and its answers
-//! judged against the sessions that it has been given.
+//! Until the exchange nothing that the new guest does has an effect on sessions: its evictions are noted, and its
+//! answers judged against the sessions that it has been given.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -98,7 +98,8 @@ impl Upgrade {
         self.budget.overdrawn_until(now_ms).map(|until_ms| until_ms.min(end_ms))
     }
 
-    /// Does the next part. True when every candidate has passed the canary and has everything. Gives its time on a core besides.
+    /// Does the next part. True when every candidate has passed the canary and has everything. Gives its time on a core
+    /// besides.
     pub(crate) fn go_on<V: Value>(&mut self, cache: &Cache<V>) -> (Result<bool, UpgradeError>, u64) {
         let clock = &cache.state.clock;
         let (now_ms, from_ns) = (clock.now_ms(), clock.thread_ns());

@@ -14,8 +14,9 @@ use crate::{
 /// The random key of one cache's fingerprints.
 ///
 /// A guest cannot join its log with a packet capture, and a client cannot craft two ids with one fingerprint, since
-/// neither knows the key. Each fingerprint has 53 bits and is never zero. SipHash-1-3 is what hash tables defend themselves
-/// with: nobody but the guest sees a fingerprint, and no session hangs on one, since the vault compares names.
+/// neither knows the key. Each fingerprint has 53 bits and is never zero. SipHash-1-3 is what hash tables defend
+/// themselves with: nobody but the guest sees a fingerprint, and no session hangs on one, since the vault compares
+/// names.
 pub(crate) struct Fingerprints {
     secret: [u8; 32],
 }

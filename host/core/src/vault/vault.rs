@@ -48,8 +48,8 @@ impl VaultBounds {
     pub const SESSIONS_END: u32 = SESSIONS_MAX + 1;
 }
 
-/// The terms on which a session is registered: the state of the vault when the session's handshake began, and the longest
-/// life of the session where the vault would keep it longer.
+/// The terms on which a session is registered: the state of the vault when the session's handshake began, and the
+/// longest life of the session where the vault would keep it longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     epoch: u64,
@@ -198,12 +198,12 @@ impl<V: Value> Vault<V> {
         self.bytes
     }
 
-    /// Makes room for a session that no reader sees yet, and numbers it. [`Vault::commit`] must follow. The session lives as
-    /// long as the vault's bounds and its terms say, whichever is shorter.
+    /// Makes room for a session that no reader sees yet, and numbers it. [`Vault::commit`] must follow. The session
+    /// lives as long as the vault's bounds and its terms say, whichever is shorter.
     ///
     /// # Errors
-    /// A session that is too large, past its life, or older than the last revocation, or a vault that has run out of numbers.
-    /// The value is wiped.
+    /// A session that is too large, past its life, or older than the last revocation, or a vault that has run out of
+    /// numbers. The value is wiped.
     pub fn admit(
         &mut self,
         key: Key,
@@ -304,8 +304,8 @@ impl<V: Value> Vault<V> {
         (index == own_index && entry.expires_ms > now_ms).then_some(&entry.value)
     }
 
-    /// True if a claim names the session under a key, or one that lately was. A guest that is told late of a change may name
-    /// either.
+    /// True if a claim names the session under a key, or one that lately was. A guest that is told late of a change may
+    /// name either.
     pub(crate) fn is_or_was(&self, claim: Claim, key: Key) -> bool {
         self.key_of(claim) == Some(key)
     }
@@ -330,8 +330,8 @@ impl<V: Value> Vault<V> {
         Ok(Taken { session, value, created_ms, expires_ms })
     }
 
-    /// Takes out every session, admitted ones included, and refuses those whose handshake has begun by now. Gives their
-    /// keys. O(n).
+    /// Takes out every session, admitted ones included, and refuses those whose handshake has already begun. Gives
+    /// their keys. O(n).
     pub fn revoke(&mut self) -> Vec<Key> {
         self.epoch += 1;
         let mut keys = Vec::with_capacity(self.len());
@@ -349,7 +349,7 @@ impl<V: Value> Vault<V> {
         keys
     }
 
-    /// Takes out the session under a name. False when there is none.
+    /// Takes out the session under a name. False if the vault has none.
     pub fn remove(&mut self, key: Key, name: Name<'_>) -> bool {
         let Some((index, _)) = self.under(key, name) else { return false };
         self.take_out(index);

@@ -1,5 +1,5 @@
-//! A cache of byte strings that evicts the least recently used: the logic of the Rust guest `lru`, for a guest that keeps
-//! the sessions itself.
+//! A cache of byte strings that evicts the least recently used: the logic of the Rust guest `lru`, for a guest that
+//! keeps the sessions itself.
 
 use std::collections::{BTreeSet, HashMap};
 
