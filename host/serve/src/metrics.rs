@@ -470,7 +470,7 @@ mod tests {
         let mut page = Page::new();
         for statistic in CacheStats::ALL {
             page.add_statistic(statistic, ["shop", "server"], &CacheStats::none());
-            assert!(reference.contains(&format!("| `{}` |", statistic.metric)), "{}", statistic.metric);
+            assert!(reference.contains(&format!("- `{}` (", statistic.metric)), "{}", statistic.metric);
         }
         let text = page.into_text();
         for Statistic { metric, label, .. } in CacheStats::ALL {

@@ -240,28 +240,16 @@ mod models {
 
     use super::*;
     use crate::{
-        cache::shared_vault::SharedVault,
+        cache::shared_vault::models::small,
         contract::scalar::{PartialKey, SessionId},
-        vault::{
-            name::Name,
-            secret::Secret,
-            vault::{Overflow, Vault, VaultBounds},
-        },
+        vault::{name::Name, secret::Secret},
     };
 
     /// A read that sees no update on its way finds the session that was posted before.
     #[test]
     fn an_update_that_is_no_longer_on_its_way_is_in_the_vault() {
         loom::model(|| {
-            let bounds = VaultBounds {
-                sessions: 8,
-                session_bytes: 1 << 10,
-                bytes: 1 << 10,
-                lifetime_ms: 1_000,
-                overflow: Overflow::EvictOldest,
-            };
-            let inbox = Arc::new(Inbox::new(8));
-            let vault = Arc::new(SharedVault::new(Vault::new(bounds), 1));
+            let (inbox, vault) = (Arc::new(Inbox::new(8)), Arc::new(small()));
             let (key, name) = (Key { partial: PartialKey(1), id: SessionId(1) }, Name { partial: b"a", id: b"1" });
             let terms = vault.read().terms();
             let value = Secret::new(vec![1]);

@@ -44,7 +44,7 @@ impl<V: Value> SharedVault<V> {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+pub(crate) mod models {
     use std::sync::Arc;
 
     use loom::{
@@ -58,18 +58,23 @@ mod models {
         vault::{Overflow, VaultBounds},
     };
 
+    /// A vault with room for a few sessions.
+    pub(crate) fn small() -> SharedVault<Secret> {
+        let bounds = VaultBounds {
+            sessions: 8,
+            session_bytes: 1 << 10,
+            bytes: 1 << 10,
+            lifetime_ms: 1_000,
+            overflow: Overflow::EvictOldest,
+        };
+        SharedVault::new(Vault::new(bounds), 1)
+    }
+
     /// A reader that has learned of a change, as from its guest, sees another version.
     #[test]
     fn whoever_knows_of_a_change_sees_another_version() {
         loom::model(|| {
-            let bounds = VaultBounds {
-                sessions: 8,
-                session_bytes: 1 << 10,
-                bytes: 1 << 10,
-                lifetime_ms: 1_000,
-                overflow: Overflow::EvictOldest,
-            };
-            let vault: Arc<SharedVault<Secret>> = Arc::new(SharedVault::new(Vault::new(bounds), 1));
+            let vault: Arc<SharedVault<Secret>> = Arc::new(small());
             let told = Arc::new(AtomicBool::new(false));
             let before = {
                 let _seen = vault.read();

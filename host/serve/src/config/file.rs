@@ -555,8 +555,10 @@ mod tests {
                 let expected = if own.name == limit.name { number } else { own.of(&default) };
                 assert_eq!(own.of(&limits), expected, "{text} sets {}", own.name);
             }
-            assert!(schema.contains(limit.doc.trim().split('.').next().unwrap_or_default()), "{}", limit.name);
-            assert!(reference.contains(&format!("| `{}` |", limit.name)), "{}", limit.name);
+            // The schema breaks long ones into lines.
+            let doc: String = limit.doc.trim().chars().take(40).collect();
+            assert!(schema.contains(&doc), "{}", limit.name);
+            assert!(reference.contains(&format!("`{}`", limit.name)), "{}", limit.name);
         }
     }
 }
