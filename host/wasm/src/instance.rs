@@ -152,8 +152,14 @@ impl Instance {
             refused: None,
         };
         let wasi = (wasi == Wasi::Closed).then(|| Box::new(ClosedWasi::new(&host)));
-        let state =
-            State { host, call: Call::default(), wasi, meter, deadline: Deadline::new(Duration::ZERO), host_fuel: 0 };
+        let state = State {
+            host,
+            call: Call::permitting_nothing(Callback::Init),
+            wasi,
+            meter,
+            deadline: Deadline::new(Duration::ZERO),
+            host_fuel: 0,
+        };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.meter);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().deadline.is_past()));
@@ -181,9 +187,19 @@ impl Instance {
     ) -> Result<T, Fault> {
         let grant = self.limits.grant(call.callback());
         meter_call(&mut self.store, &self.limits, grant);
-        std::mem::swap(&mut self.store.data_mut().call, call);
-        let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
-        std::mem::swap(&mut self.store.data_mut().call, call);
+        let result = match call.callback() {
+            // The call permits nothing and records nothing, so it need not move there and back.
+            reading @ (Callback::Lookup | Callback::SelectSession | Callback::Size) => {
+                self.store.data_mut().call = Call::permitting_nothing(reading);
+                callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks())
+            }
+            _ => {
+                std::mem::swap(&mut self.store.data_mut().call, call);
+                let result = callback(&mut self.store, self.bindings.innkeeper_session_cache_callbacks());
+                std::mem::swap(&mut self.store.data_mut().call, call);
+                result
+            }
+        };
         call.fuel = burned(&self.store, grant) + std::mem::take(&mut self.start_fuel);
         result.map_err(|error| fault(&self.engine, &self.store, &error, &self.limits, grant))
     }

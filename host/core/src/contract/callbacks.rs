@@ -67,14 +67,15 @@ pub struct Call {
     pub fuel: u64,
 }
 
-impl Default for Call {
-    /// A call that permits nothing, to take the place of a real one that was moved out.
-    fn default() -> Self {
-        Self::new(Callback::Size, 0)
-    }
-}
-
 impl Call {
+    /// A call of `callback` that permits nothing, to stand in for a real one that was moved out, or that permits nothing
+    /// either: a lookup, a selection, a count.
+    #[inline]
+    pub fn permitting_nothing(callback: Callback) -> Self {
+        Self::new(callback, 0)
+    }
+
+    #[inline(always)]
     pub(crate) fn new(callback: Callback, named_max: usize) -> Self {
         Self { callback, evictions: Vec::new(), elements: Vec::new(), fold: None, named_max, fuel: 0 }
     }

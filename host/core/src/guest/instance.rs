@@ -159,7 +159,7 @@ impl Live {
     /// Finds the session under a key.
     #[inline(always)]
     pub(crate) fn lookup(&mut self, account: Account<'_>, key: Key) -> Outcome<Option<Claim>> {
-        self.call(account, Callback::Lookup, |callbacks, call, cache| callbacks.lookup(call, cache, key))
+        self.read(account, Callback::Lookup, |callbacks, call, cache| callbacks.lookup(call, cache, key))
     }
 
     /// Registers a session.
@@ -174,14 +174,14 @@ impl Live {
 
     /// Gives the sessions of a partial key.
     pub(crate) fn select_session(&mut self, account: Account<'_>, partial: PartialKey) -> Outcome<Vec<Claim>> {
-        self.call(account, Callback::SelectSession, |callbacks, call, cache| {
+        self.read(account, Callback::SelectSession, |callbacks, call, cache| {
             callbacks.select_session(call, cache, partial)
         })
     }
 
     /// Counts the sessions.
     pub(crate) fn size(&mut self, account: Account<'_>) -> Outcome<u64> {
-        self.call(account, Callback::Size, |callbacks, call, cache| callbacks.size(call, cache))
+        self.read(account, Callback::Size, |callbacks, call, cache| callbacks.size(call, cache))
     }
 
     /// Folds, and gives the elements in the guest's order, or none if it did not give back the last accumulator.
@@ -195,6 +195,19 @@ impl Live {
     /// Closes the cache.
     pub(crate) fn terminate(&mut self, account: Account<'_>) -> Outcome<()> {
         self.call(account, Callback::Terminate, |callbacks, call, cache| callbacks.terminate(call, cache))
+    }
+
+    /// Makes a call in which the guest may evict nothing.
+    #[inline(always)]
+    fn read<T>(
+        &mut self,
+        account: Account<'_>,
+        callback: Callback,
+        ask: impl FnOnce(&mut dyn Callbacks, &mut Call, CacheRef) -> Result<T, Fault>,
+    ) -> Outcome<T> {
+        let mut call = Call::permitting_nothing(callback);
+        let answer = self.metered(account, &mut call, ask);
+        Outcome { answer, fuel: call.fuel, evicted: Vec::new() }
     }
 
     #[inline(always)]
