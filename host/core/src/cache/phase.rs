@@ -1,18 +1,20 @@
 //! The life of a cache: one state machine, pure as the breaker is. Time and events go in, a phase and effects come out.
 //!
-//! ```text
-//! Opening ── opened ──► Running ◄──────── seated, the last ─────────┐
-//!                        │  ▲ │                                     │
-//!                  unused│  │ └──────── fault ─► Restarting{until} ─┤
-//!                        ▼  │use begun              │   ▲           │
-//!                       Idle┘                 fault │   │ due,      │
-//!                        │                    (8th) │   │ replaced, │
-//!                  wanted│                          ▼   │ resumed   │
-//!                        ▼                    Suspended{by} ◄── suspended by the operator, from anywhere
-//!                      Waking ── fault ─► Restarting           │
-//!                        └─────────────────────────────────────┘
-//! Closing, and then Ended, follow any other; nothing leads back.
-//! ```
+//! | from | event | to |
+//! |---|---|---|
+//! | `Opening` | opened | `Running` |
+//! | `Running` | unused | `Idle` |
+//! | `Idle` | wanted | `Waking` |
+//! | `Idle` | use begun | `Running` |
+//! | `Waking`, `Restarting` | seated, the last one | `Running` |
+//! | any but `Opening` and an operator's suspension | fault | `Restarting`, or `Suspended` by the eighth |
+//! | `Suspended` by faults | due | `Restarting` |
+//! | the same, `Running`, `Waking`, `Restarting` | replaced | `Running` if whole, else `Restarting` at once |
+//! | any | suspended by the operator | `Suspended` |
+//! | `Suspended` by the operator | resumed | `Idle` if it was, `Running` if whole, else `Restarting` at once |
+//! | any | close, end | `Closing`, `Ended` |
+//!
+//! Every other event leaves a phase as it is. The tests have the whole table.
 
 use crate::{
     cache::breaker::Breaker,
