@@ -12,7 +12,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let arguments = options.arguments.iter().map(|argument| format!(" {argument}")).collect::<String>();
+    let quoted = |argument: &String| match argument.contains(char::is_whitespace) {
+        true => format!(" '{argument}'"),
+        false => format!(" {argument}"),
+    };
+    let arguments = options.arguments.iter().map(quoted).collect::<String>();
     bail!(
         "`innkeeper attack` is a program of its own now: `innkeeper-attack{arguments}`\n\
          hint: in the repository, run `cargo attack{arguments}`"

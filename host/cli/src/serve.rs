@@ -1,6 +1,6 @@
 //! `innkeeper serve`: the proxy that an operator runs.
 
-use std::{io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
+use std::{collections::HashSet, io::Write as _, net::TcpListener, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use innkeeper_program::{
@@ -241,6 +241,10 @@ fn show(settings: &Settings, troubled: &[TenantProblems], out: &mut impl std::io
         problems.iter().try_for_each(|problem| writeln!(out, "error: {problem}"))?;
         writeln!(out)?;
     }
-    writeln!(out, "configuration not OK: {} of {} tenants have errors", troubled.len(), settings.tenants.len())?;
+    let mut names: HashSet<&str> = troubled.iter().map(|own| own.tenant.as_str()).collect();
+    let with_errors = names.len();
+    // A tenant that would not be served is not among the settings.
+    names.extend(settings.tenants.iter().map(|tenant| tenant.name.as_str()));
+    writeln!(out, "configuration not OK: {with_errors} of {} tenants have errors", names.len())?;
     Ok(())
 }

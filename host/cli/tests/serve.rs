@@ -136,10 +136,13 @@ fn check_ends_as_what_would_become_of_it() {
         "{said}"
     );
     assert!(said.contains("error: ") && said.contains("not a WebAssembly file"), "{said}");
+    let count = "\nconfiguration not OK: 1 of 2 tenants have errors\n";
+    assert!(said.contains(count), "{said}");
     folder.configure(&good.replace("blog.key", "shop.key"));
     let (code, said) = check();
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("tenant `blog`: not served at a start; a running server keeps it as it was\n"), "{said}");
+    assert!(said.contains(count), "{said}");
     folder.configure(&good.replace("[admin]", "[admin"));
     assert_eq!(check().0, Some(1));
     folder.component_as("rust-lru", "blog.wasm");

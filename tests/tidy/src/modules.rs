@@ -40,6 +40,7 @@ impl Modules {
     pub fn of(folder: &str) -> Self {
         let src = top().join(folder).join("src");
         let sources = files_under(&format!("{folder}/src"), "rs");
+        assert!(!sources.is_empty(), "{folder}/src has no Rust files");
         let named = |(file, text): (std::path::PathBuf, String)| {
             (file.strip_prefix(&src).expect("the file lies in the folder").to_string_lossy().into_owned(), text)
         };

@@ -27,7 +27,10 @@ pub fn files() -> Vec<PathBuf> {
     assert!(listed.status.success(), "git lists the files");
     let names = String::from_utf8(listed.stdout).expect("names of files are UTF-8");
     let is_own = |name: &&str| !VENDORED.iter().any(|folder| Path::new(name).starts_with(folder));
-    names.lines().filter(is_own).map(|name| top().join(name)).filter(|file| file.is_file()).collect()
+    let files: Vec<PathBuf> =
+        names.lines().filter(is_own).map(|name| top().join(name)).filter(|file| file.is_file()).collect();
+    assert!(files.len() > 50, "git lists {} files: is the checkout ignored by a repository around it?", files.len());
+    files
 }
 
 /// Files under a folder that end with an extension, each with its text.

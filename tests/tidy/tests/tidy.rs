@@ -67,7 +67,7 @@ const ROOMS: [(&str, &[&str]); 5] = [
     ("owner", &["cache", "guest", "contract", "vault"]),
     ("cache", &["guest", "contract", "vault"]),
     ("guest", &["contract", "vault"]),
-    ("contract", &["vault"]),
+    ("contract", &[]),
     ("vault", &["contract"]),
 ];
 

@@ -102,7 +102,7 @@ pub enum LimitUnit {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Limit {
-    /// The name in a configuration, in errors and in tables.
+    /// The name in errors, tables and the `limits` of a configuration. `lifetime_ms` is set elsewhere: as `lifetime_s`.
     pub name: &'static str,
     /// The meaning, in one paragraph.
     pub doc: &'static str,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use innkeeper_proxy::{
     Rejection, TenantStats, Times,
-    core::{CacheStats, Callback, Card, FaultKind, LimitUnit, Limits, Miss, Recent, Role, Shown, Unit},
+    core::{CacheStats, Callback, Card, FaultKind, Limit, LimitUnit, Limits, Miss, Recent, Role, Shown, Unit},
 };
 use maud::{Markup, html};
 
@@ -398,13 +398,20 @@ fn limits(limits: &Limits) -> Markup {
             div.card {
                 h3 { "Limits of the tenant" }
                 dl.facts {
-                    @for limit in Limits::ALL.iter().filter(|limit| !limit.name.contains('.')) {
+                    @for limit in of_the_tenant() {
                         (fact(limit.name, in_unit(limit.unit, limit.of(limits))))
                     }
+                    // The configuration has that beside the limits, in seconds.
+                    (fact("lifetime_s", format!("{} s", number(limits.lifetime.as_secs()))))
                 }
             }
         }
     }
+}
+
+/// The limits that bound more than one call, and have the same name in a configuration.
+fn of_the_tenant() -> impl Iterator<Item = &'static Limit> {
+    Limits::ALL.iter().filter(|limit| !limit.name.contains('.') && limit.name != "lifetime_ms")
 }
 
 fn in_unit(unit: LimitUnit, value: u64) -> String {
@@ -425,12 +432,12 @@ mod tests {
     fn every_statistic_and_limit_of_the_core_is_on_the_page() {
         let stats = CacheStats::none();
         let page = [sessions(&stats), lookups(&stats), guest(&stats)].map(Markup::into_string).concat();
+        let is_there = |page: &str, title: &str| page.contains(&format!("<dt>{title}</dt>"));
         for statistic in CacheStats::ALL {
-            assert_eq!(page.contains(statistic.title), statistic.shown != Shown::Trouble, "{}", statistic.title);
+            let title = html! { (statistic.title) }.into_string();
+            assert_eq!(is_there(&page, &title), statistic.shown != Shown::Trouble, "{title}");
         }
         let page = limits(&Limits::new(SizeClass::Small)).into_string();
-        for limit in Limits::ALL.iter().filter(|limit| !limit.name.contains('.')) {
-            assert!(page.contains(limit.name), "{}", limit.name);
-        }
+        of_the_tenant().for_each(|limit| assert!(is_there(&page, limit.name), "{}", limit.name));
     }
 }
