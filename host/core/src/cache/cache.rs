@@ -157,7 +157,7 @@ impl<V: Value> Cache<V> {
     /// The reason why not, which has been counted.
     #[inline(always)]
     pub(crate) fn permit(&self, now_ms: u64, live: &mut Option<Live>, callback: Callback) -> Result<Permit, Miss> {
-        if self.life.is_suspended_by_operator() {
+        if self.life.is_nobody_to_ask() {
             return Err(Miss::Down);
         }
         let live = live.as_mut().ok_or(Miss::Down)?;
@@ -188,7 +188,7 @@ impl<V: Value> Cache<V> {
         callback: Callback,
         ask: impl FnOnce(&mut Live, Account<'_>) -> Outcome<T>,
     ) -> Result<(T, Vec<Claim>), Miss> {
-        if self.life.is_suspended_by_operator() {
+        if self.life.is_nobody_to_ask() {
             drop(seat.vacate(live));
             return Err(Miss::Down);
         }

@@ -9,9 +9,10 @@
 //! | `Waking`, `Restarting` | seated, the last one | `Running` |
 //! | any but `Opening` and an operator's suspension | fault | `Restarting`, or `Suspended` by the eighth |
 //! | `Suspended` by faults | due | `Restarting` |
-//! | the same, `Running`, `Waking`, `Restarting` | replaced | `Running` if whole, else `Restarting` at once |
+//! | the same, `Running`, `Restarting` | replaced | `Running` if whole, else `Restarting` at once |
+//! | `Idle`, `Waking` | replaced | `Running` if whole, else as before |
 //! | any | suspended by the operator | `Suspended` |
-//! | `Suspended` by the operator | resumed | `Idle` if it was, `Running` if whole, else `Restarting` at once |
+//! | `Suspended` by the operator | resumed | `Running` if whole, `Idle` if it was, else `Restarting` at once |
 //! | any | close, end | `Closing`, `Ended` |
 //!
 //! Every other event leaves a phase as it is. The tests have the whole table.
@@ -39,14 +40,14 @@ pub(crate) enum Phase {
     Restarting { until_ms: u64 },
     /// The guest is not asked.
     Suspended { by: Suspender },
-    /// The owner is gone. The instances end one by one, and are told, unless the operator had suspended the cache.
+    /// The owner is gone. The instances end one by one, and are told, unless the cache was suspended or is suspended now.
     Closing { tells: bool },
     /// Instances, messages and sessions are gone.
     Ended,
 }
 
 impl Phase {
-    /// True while nobody asks any instance, the owner included.
+    /// True if the operator has suspended the cache, and has not resumed it.
     pub(crate) fn is_suspended_by_operator(self) -> bool {
         matches!(self, Self::Suspended { by: Suspender::Operator { .. } })
     }
@@ -58,7 +59,18 @@ pub(crate) enum Suspender {
     /// Too many faults. The guest is tried again at `until_ms`.
     Faults { until_ms: u64 },
     /// The operator, or a cache that takes this one's place. Ends by [`Event::Resumed`] only.
-    Operator { was_idle: bool },
+    Operator { over: Over },
+}
+
+/// The state of a cache under an operator's suspension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Its instances had been given up, and stay so when it is resumed.
+    Idle,
+    /// Its guest had faulted too often: one on probation gives way.
+    Faults,
+    /// Any other.
+    Other,
 }
 
 /// An event in the life of a cache. `is_whole` says that every instance runs.
@@ -131,26 +143,25 @@ impl Life {
         let whole_or_restarting = |is_whole| if is_whole { Running } else { Restarting { until_ms: now_ms } };
         match (self.phase, event) {
             (Ended, _) | (_, Event::End) => Ended,
+            (Closing { .. }, Event::Suspended) => Closing { tells: false },
             (phase @ Closing { .. }, _) => phase,
-            (phase, Event::Close) => Closing { tells: !phase.is_suspended_by_operator() },
+            (phase, Event::Close) => Closing { tells: !matches!(phase, Suspended { .. }) },
             (Opening, Event::Opened) => Running,
             (phase @ Opening, _) => phase,
-            (phase @ Suspended { by: Suspender::Operator { .. } }, Event::Suspended) => phase,
-            (phase, Event::Suspended) => Suspended { by: Suspender::Operator { was_idle: phase == Idle } },
+            (Suspended { by: Suspender::Operator { over } }, event) => self.under_operator(over, event, now_ms),
+            (phase, Event::Suspended) => {
+                let over = match phase {
+                    Idle => Over::Idle,
+                    Suspended { .. } => Over::Faults,
+                    _ => Over::Other,
+                };
+                Suspended { by: Suspender::Operator { over } }
+            }
             // Every fault is forgiven, and the wait is over.
             (phase, Event::Resumed { is_whole }) => {
                 self.breaker = Breaker::default();
-                match phase {
-                    Idle | Waking => phase,
-                    Suspended { by: Suspender::Operator { was_idle: true } } => Idle,
-                    _ => whole_or_restarting(is_whole),
-                }
+                if matches!(phase, Idle | Waking) { phase } else { whole_or_restarting(is_whole) }
             }
-            (Suspended { by: Suspender::Operator { was_idle } }, Event::Replaced { is_whole }) => {
-                self.breaker = Breaker::default();
-                Suspended { by: Suspender::Operator { was_idle: was_idle && !is_whole } }
-            }
-            (phase @ Suspended { by: Suspender::Operator { .. } }, _) => phase,
             (_, Event::Fault) => match self.breaker.fault(now_ms) {
                 (until_ms, true) => Suspended { by: Suspender::Faults { until_ms } },
                 (until_ms, false) => Restarting { until_ms },
@@ -159,8 +170,8 @@ impl Life {
             (phase, Event::Replaced { is_whole }) => {
                 self.breaker = Breaker::default();
                 match phase {
-                    // Its instances are built when they are wanted.
-                    Idle if !is_whole => Idle,
+                    // Its instances are built when they are wanted, or are being built.
+                    Idle | Waking if !is_whole => phase,
                     _ => whole_or_restarting(is_whole),
                 }
             }
@@ -173,6 +184,28 @@ impl Life {
             (Idle, Event::Wanted) => Waking,
             (Restarting { .. } | Waking, Event::Seated { is_whole: true }) => Running,
             (phase @ (Running | Idle | Waking | Restarting { .. }), _) => phase,
+        }
+    }
+
+    /// The phase after an event under an operator's suspension.
+    fn under_operator(&mut self, over: Over, event: Event, now_ms: u64) -> Phase {
+        let still = |over| Phase::Suspended { by: Suspender::Operator { over } };
+        match event {
+            Event::Resumed { is_whole } => {
+                self.breaker = Breaker::default();
+                match (is_whole, over) {
+                    (true, _) => Phase::Running,
+                    (false, Over::Idle) => Phase::Idle,
+                    (false, _) => Phase::Restarting { until_ms: now_ms },
+                }
+            }
+            Event::Replaced { is_whole } => {
+                self.breaker = Breaker::default();
+                still(if is_whole || over == Over::Faults { Over::Other } else { over })
+            }
+            // Of a call that had begun before.
+            Event::Fault if self.breaker.fault(now_ms).1 => still(Over::Faults),
+            _ => still(over),
         }
     }
 }
@@ -189,6 +222,7 @@ const WAKING: u8 = 3;
 const SUSPENDED_FOR_FAULTS: u8 = 5;
 const SUSPENDED_BY_OPERATOR: u8 = 6;
 const ENDED: u8 = 8;
+const CLOSING_UNTOLD: u8 = 9;
 
 fn code(phase: Phase) -> u8 {
     match phase {
@@ -199,8 +233,9 @@ fn code(phase: Phase) -> u8 {
         Phase::Restarting { .. } => 4,
         Phase::Suspended { by: Suspender::Faults { .. } } => SUSPENDED_FOR_FAULTS,
         Phase::Suspended { by: Suspender::Operator { .. } } => SUSPENDED_BY_OPERATOR,
-        Phase::Closing { .. } => 7,
+        Phase::Closing { tells: true } => 7,
         Phase::Ended => ENDED,
+        Phase::Closing { tells: false } => CLOSING_UNTOLD,
     }
 }
 
@@ -239,13 +274,13 @@ impl SharedLife {
     /// True while no reader asks any instance.
     #[inline(always)]
     pub(crate) fn is_suspended(&self) -> bool {
-        matches!(self.published(), SUSPENDED_FOR_FAULTS | SUSPENDED_BY_OPERATOR)
+        matches!(self.published(), SUSPENDED_FOR_FAULTS | SUSPENDED_BY_OPERATOR | CLOSING_UNTOLD)
     }
 
-    /// True while nobody asks any instance, the owner included.
+    /// True while nobody asks any instance, the owner included: the operator has suspended the cache, or it ends so.
     #[inline(always)]
-    pub(crate) fn is_suspended_by_operator(&self) -> bool {
-        self.published() == SUSPENDED_BY_OPERATOR
+    pub(crate) fn is_nobody_to_ask(&self) -> bool {
+        matches!(self.published(), SUSPENDED_BY_OPERATOR | CLOSING_UNTOLD)
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -259,13 +294,19 @@ mod tests {
 
     const RESTARTING: Phase = Phase::Restarting { until_ms: 1_010 };
     const FOR_FAULTS: Phase = Phase::Suspended { by: Suspender::Faults { until_ms: 31_000 } };
-    const BY_OPERATOR: Phase = Phase::Suspended { by: Suspender::Operator { was_idle: false } };
-    const IDLE_BY_OPERATOR: Phase = Phase::Suspended { by: Suspender::Operator { was_idle: true } };
+    const BY_OPERATOR: Phase = by_operator(Over::Other);
+    const IDLE_BY_OPERATOR: Phase = by_operator(Over::Idle);
+    const FAULTY_BY_OPERATOR: Phase = by_operator(Over::Faults);
+
+    const fn by_operator(over: Over) -> Phase {
+        Phase::Suspended { by: Suspender::Operator { over } }
+    }
+
     /// The time of every event in the table.
     const NOW_MS: u64 = 1_000;
     const AT_ONCE: Phase = Phase::Restarting { until_ms: NOW_MS };
 
-    const PHASES: [Phase; 8] = [
+    const PHASES: [Phase; 9] = [
         Phase::Opening,
         Phase::Running,
         Phase::Idle,
@@ -274,32 +315,40 @@ mod tests {
         FOR_FAULTS,
         BY_OPERATOR,
         IDLE_BY_OPERATOR,
+        FAULTY_BY_OPERATOR,
     ];
 
     /// Every event, with the phase that follows from each of [`PHASES`].
-    fn table() -> Vec<(Event, [Phase; 8])> {
+    fn table() -> Vec<(Event, [Phase; 9])> {
         use Phase::{Ended, Idle, Opening, Running, Waking};
         const OP: Phase = BY_OPERATOR;
         const IDLE_OP: Phase = IDLE_BY_OPERATOR;
+        const BAD_OP: Phase = FAULTY_BY_OPERATOR;
         let (told, untold) = (Phase::Closing { tells: true }, Phase::Closing { tells: false });
         let whole = |is_whole| (Event::Seated { is_whole }, Event::Replaced { is_whole }, Event::Resumed { is_whole });
         let ((seated, replaced, resumed), (one_seated, replaced_later, resumed_later)) = (whole(true), whole(false));
+        let same = [Opening, Running, Idle, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP, BAD_OP];
+        let with = |changes: &[(usize, Phase)]| {
+            let mut next = same;
+            changes.iter().for_each(|(place, phase)| next[*place] = *phase);
+            next
+        };
         vec![
-            (Event::Opened, [Running, Running, Idle, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (Event::Unused, [Opening, Idle, Idle, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (Event::UseBegun, [Opening, Running, Running, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (Event::Wanted, [Opening, Running, Waking, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (Event::Fault, [Opening, RESTARTING, RESTARTING, RESTARTING, RESTARTING, RESTARTING, OP, IDLE_OP]),
-            (seated, [Opening, Running, Idle, Running, Running, FOR_FAULTS, OP, IDLE_OP]),
-            (one_seated, [Opening, Running, Idle, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (Event::Due, [Opening, Running, Idle, Waking, RESTARTING, FOR_FAULTS, OP, IDLE_OP]),
-            (replaced, [Opening, Running, Running, Running, Running, Running, OP, OP]),
-            (replaced_later, [Opening, AT_ONCE, Idle, AT_ONCE, AT_ONCE, AT_ONCE, OP, IDLE_OP]),
-            (Event::Suspended, [Opening, OP, IDLE_OP, OP, OP, OP, OP, IDLE_OP]),
-            (resumed, [Opening, Running, Idle, Waking, Running, Running, Running, Idle]),
-            (resumed_later, [Opening, AT_ONCE, Idle, Waking, AT_ONCE, AT_ONCE, AT_ONCE, Idle]),
-            (Event::Close, [told, told, told, told, told, told, untold, untold]),
-            (Event::End, [Ended; 8]),
+            (Event::Opened, with(&[(0, Running)])),
+            (Event::Unused, with(&[(1, Idle)])),
+            (Event::UseBegun, with(&[(2, Running)])),
+            (Event::Wanted, with(&[(2, Waking)])),
+            (Event::Fault, with(&[1, 2, 3, 4, 5].map(|place| (place, RESTARTING)))),
+            (seated, with(&[(3, Running), (4, Running)])),
+            (one_seated, same),
+            (Event::Due, same),
+            (replaced, [Opening, Running, Running, Running, Running, Running, OP, OP, OP]),
+            (replaced_later, [Opening, AT_ONCE, Idle, Waking, AT_ONCE, AT_ONCE, OP, IDLE_OP, OP]),
+            (Event::Suspended, [Opening, OP, IDLE_OP, OP, OP, BAD_OP, OP, IDLE_OP, BAD_OP]),
+            (resumed, [Opening, Running, Idle, Waking, Running, Running, Running, Running, Running]),
+            (resumed_later, [Opening, AT_ONCE, Idle, Waking, AT_ONCE, AT_ONCE, AT_ONCE, Idle, AT_ONCE]),
+            (Event::Close, [told, told, told, told, told, untold, untold, untold, untold]),
+            (Event::End, [Ended; 9]),
         ]
     }
 
@@ -319,9 +368,15 @@ mod tests {
                 let ends_waiting = phase == Phase::Waking && (next != Phase::Waking || is_seat);
                 assert_eq!(effects, Effects { is_new: phase != next, ends_waiting }, "{event:?} in {phase:?}");
             }
-            let closing = Phase::Closing { tells: true };
-            let end = if event == Event::End { Phase::Ended } else { closing };
-            assert_eq!(after(closing, Breaker::default(), event).0, end, "{event:?}");
+            for tells in [true, false] {
+                let closing = |tells| Phase::Closing { tells };
+                let end = match event {
+                    Event::End => Phase::Ended,
+                    Event::Suspended => closing(false),
+                    _ => closing(tells),
+                };
+                assert_eq!(after(closing(tells), Breaker::default(), event).0, end, "{event:?}");
+            }
             assert_eq!(after(Phase::Ended, Breaker::default(), event).0, Phase::Ended, "{event:?}");
         }
     }
@@ -338,6 +393,9 @@ mod tests {
     fn the_eighth_fault_suspends_and_what_forgives_starts_the_count_anew() {
         for phase in [Phase::Running, Phase::Idle, Phase::Waking, RESTARTING, FOR_FAULTS] {
             assert_eq!(after(phase, seven_faults(), Event::Fault).0, FOR_FAULTS, "{phase:?}");
+        }
+        for phase in [BY_OPERATOR, IDLE_BY_OPERATOR, FAULTY_BY_OPERATOR] {
+            assert_eq!(after(phase, seven_faults(), Event::Fault).0, FAULTY_BY_OPERATOR, "{phase:?}");
         }
         let forgiving = [
             Event::Replaced { is_whole: true },
@@ -366,7 +424,8 @@ mod tests {
 
     #[test]
     fn each_phase_is_published_as_itself() {
-        let phases = PHASES[..7].iter().copied().chain([Phase::Closing { tells: true }, Phase::Ended]);
-        assert_eq!(phases.map(code).collect::<Vec<u8>>(), [0, 1, IDLE, WAKING, 4, 5, 6, 7, ENDED]);
+        let ends = [Phase::Closing { tells: true }, Phase::Ended, Phase::Closing { tells: false }];
+        let phases = PHASES[..7].iter().copied().chain(ends);
+        assert_eq!(phases.map(code).collect::<Vec<u8>>(), [0, 1, IDLE, WAKING, 4, 5, 6, 7, ENDED, CLOSING_UNTOLD]);
     }
 }

@@ -102,7 +102,7 @@ impl<V: Value> Reader<V> {
 
     /// True while the operator has suspended the cache. Waits for nobody.
     pub fn is_suspended_by_operator(&self) -> bool {
-        self.cache.life.is_suspended_by_operator()
+        self.cache.life.phase().is_suspended_by_operator()
     }
 
     /// True if the vault holds a live session under a name. The guest is not asked.

@@ -271,8 +271,9 @@ impl Schedule {
 
     /// Queues the cache, unless it is queued. Its owner thread comes to it in a moment.
     pub(crate) fn soon(&self) {
-        if self.mark_queued()
-            && let Some(work) = self.work.upgrade()
+        // In this order: once it is marked, nobody else queues the cache, so whoever marks it has to keep it.
+        if let Some(work) = self.work.upgrade()
+            && self.mark_queued()
         {
             self.queue().push(work);
         }

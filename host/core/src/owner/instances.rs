@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use crate::{
     cache::{
         cache::{Cache, Trouble},
-        phase::{Event, Phase, Suspender},
+        phase::{Event, Over, Phase, Suspender},
         seat::Seat,
     },
     contract::{callback::Callback, fault::Fault, scalar::Key},
@@ -62,10 +62,12 @@ impl<V: Value> Turn<'_, V> {
         // Each time: an upgrade may have seated others.
         self.side.restart = None;
         self.cache.seats.iter().filter(|seat| !seat.is_down()).for_each(|seat| drop(seat.remove()));
-        match by {
+        if let Suspender::Operator { .. } = by {
             // They are told nothing either.
-            Suspender::Operator { .. } => self.side.outgoing = VecDeque::new(),
-            Suspender::Faults { .. } => self.roll_back(),
+            self.side.outgoing = VecDeque::new();
+        }
+        if let Suspender::Faults { .. } | Suspender::Operator { over: Over::Faults } = by {
+            self.roll_back();
         }
     }
 
@@ -158,7 +160,7 @@ impl<V: Value> Turn<'_, V> {
 
     /// Has the instance that is being built forget a key, if it is among those from `first` on.
     pub(crate) fn delete_in_restart(&mut self, first: usize, key: Key) {
-        if self.cache.life.is_suspended_by_operator() {
+        if self.cache.life.is_nobody_to_ask() {
             self.side.restart = None;
         }
         if let Some(restart) = &mut self.side.restart {
