@@ -75,6 +75,17 @@ pub static METRICS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     all
 });
 
+/// The place of each statistic's metric in [`METRICS`], looked up once and not for each tenant.
+static PLACES: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let place = |statistic: &Statistic| METRICS.iter().position(|own| own.name == statistic.metric);
+    CacheStats::ALL.iter().map(|own| place(own).expect("each statistic's metric is defined")).collect()
+});
+
+/// Every statistic, with the place of its metric.
+fn statistics() -> impl Iterator<Item = (usize, &'static Statistic)> {
+    PLACES.iter().copied().zip(CacheStats::ALL)
+}
+
 /// Adds a statistic's metric, or its part of one that is there.
 fn add_definition(all: &mut Vec<Definition>, statistic: &Statistic) {
     let Statistic { metric, label, doc, worry, kind, .. } = *statistic;
@@ -235,9 +246,7 @@ impl Page {
 
     /// Adds a statistic of a tenant's cache to its metric.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus has doubles only")]
-    fn add_statistic(&mut self, statistic: &Statistic, [tenant, role]: [&str; 2], stats: &CacheStats) {
-        let place = METRICS.iter().position(|own| own.name == statistic.metric);
-        let place = place.expect("each statistic's metric is defined");
+    fn add_statistic(&mut self, place: usize, statistic: &Statistic, [tenant, role]: [&str; 2], stats: &CacheStats) {
         let value = statistic.of(stats);
         let value = match statistic.unit {
             Unit::Ns => Duration::from_nanos(value).as_secs_f64(),
@@ -427,7 +436,7 @@ fn add_cache(page: &mut Page, tenant: &str, role: Role, stats: &CacheStats) {
     let with = |label| [tenant, role, label];
     page.add(Id::Lookups, &own, stats.hits + stats.misses.iter().sum::<u64>());
     Miss::ALL.iter().for_each(|cause| page.add(Id::Misses, &with(cause.name()), stats.misses(*cause)));
-    CacheStats::ALL.iter().for_each(|statistic| page.add_statistic(statistic, own, stats));
+    statistics().for_each(|(place, statistic)| page.add_statistic(place, statistic, own, stats));
     let bounds = CallTimes::BOUNDS_NS.map(|ns| ns as f64 / 1e9);
     // Callbacks without calls are left out.
     for callback in Callback::ALL.into_iter().filter(|callback| stats.calls(*callback) > 0) {
@@ -468,8 +477,8 @@ mod tests {
     fn every_statistic_of_the_core_is_a_metric_or_a_part_of_one() {
         let reference = markdown();
         let mut page = Page::new();
-        for statistic in CacheStats::ALL {
-            page.add_statistic(statistic, ["shop", "server"], &CacheStats::none());
+        for (place, statistic) in statistics() {
+            page.add_statistic(place, statistic, ["shop", "server"], &CacheStats::none());
             assert!(reference.contains(&format!("- `{}` (", statistic.metric)), "{}", statistic.metric);
         }
         let text = page.into_text();

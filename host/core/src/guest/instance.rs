@@ -103,18 +103,17 @@ impl Live {
         budget: &Budget,
         account: Account<'_>,
     ) -> Outcome<Self> {
-        let mut live = None;
-        let outcome = guarded(|| guest.instantiate(host, account.limits)).map(|callbacks| {
-            let live = live.insert(Self { callbacks, cache: CacheRef(0), credit: Credit::new(budget.clone()) });
-            live.open_another(args, account)
-        });
-        let Outcome { answer, fuel, evicted } = outcome.unwrap_or_else(|fault| Self::not_made(account, fault));
-        let answer = answer.map(|_| live.expect("what has answered has been made"));
-        Outcome { answer, fuel, evicted }
+        let callbacks = match guarded(|| guest.instantiate(host, account.limits)) {
+            Ok(callbacks) => callbacks,
+            Err(fault) => return Self::not_made(account, fault),
+        };
+        let mut live = Self { callbacks, cache: CacheRef(0), credit: Credit::new(budget.clone()) };
+        let Outcome { answer, fuel, evicted } = live.open_another(args, account);
+        Outcome { answer: answer.map(|_| live), fuel, evicted }
     }
 
     /// Counts and pays for an instance that could not be made.
-    fn not_made(account: Account<'_>, fault: Fault) -> Outcome<CacheRef> {
+    fn not_made(account: Account<'_>, fault: Fault) -> Outcome<Self> {
         account.counts.call(Callback::Init, 0);
         if let Payer::Budget(budget) = account.payer {
             account.overdraw(budget, account.cost(Callback::Init, 0, Some(&fault)));
